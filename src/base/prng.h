@@ -1,8 +1,8 @@
 /*
  * Seeded pseudo-random numbers: one word of state, the splitmix64 mixing function.
  *
- * Used where a choice must be spread (two candidates of many, jitter of a retry hint) and by simulators and tests,
- * where the same seed must give the same run. Not for secrets.
+ * Used where a choice must be spread (two candidates of many, jitter of a retry hint) and by
+ * simulators and tests, where the same seed must give the same run. Not for secrets.
  */
 #ifndef NPI_BASE_PRNG_H
 #define NPI_BASE_PRNG_H
@@ -26,7 +26,8 @@ static inline uint64_t npi_prng_next(struct npi_prng *prng)
     return z ^ (z >> 31);
 }
 
-/* Reduce 32 random bits to [0, bound) by multiplication; the bias is below bound / 2^32. bound 0 gives 0. */
+/* Reduce 32 random bits to [0, bound) by multiplication; the bias is below bound / 2^32. bound 0
+ * gives 0. */
 static inline uint32_t npi_prng_reduce(uint32_t random, uint32_t bound)
 {
     return (uint32_t)(((uint64_t)random * bound) >> 32);

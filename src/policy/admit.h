@@ -1,10 +1,12 @@
 /*
- * May this task queue at this shard: class shares, predicted wait, deadlines, standing queues, retry hints.
+ * May this task queue at this shard: class shares, predicted wait, deadlines, standing queues,
+ * retry hints.
  *
- * Once per tick npi_admit_gates() turns the law into depths, so that the common submit is two integer comparisons;
- * npi_admit_judge() is the exact decision for one task against the same gates. Both always agree (unit/admit_test.c).
- * Byte budgets are plain counters and not judged here. Called by submit (gates, judge), by workers at dequeue
- * (npi_admit_expired, npi_admit_slough) and by the tick (gates, codel).
+ * Once per tick npi_admit_gates() turns the law into depths, so that the common submit is two
+ * integer comparisons; npi_admit_judge() is the exact decision for one task against the same gates.
+ * Both always agree (unit/admit_test.c). Byte budgets are plain counters and not judged here.
+ * Called by submit (gates, judge), by workers at dequeue (npi_admit_expired, npi_admit_slough) and
+ * by the tick (gates, codel).
  */
 #ifndef NPI_POLICY_ADMIT_H
 #define NPI_POLICY_ADMIT_H
@@ -15,33 +17,44 @@
 
 #include "policy/params.h"
 
-/* Ordered by how far a task got. A refusal by several shards is reported by the largest of their verdicts. */
+/* Ordered by how far a task got. A refusal by several shards is reported by the largest of their
+ * verdicts. */
 enum npi_verdict {
     NPI_VERDICT_ACCEPT,
-    NPI_VERDICT_FULL,     /* the shard holds as many tasks as it can */
-    NPI_VERDICT_SHARE,    /* the class may not fill the rest */
-    NPI_VERDICT_DELAY,    /* predicted wait beyond the bound, or a standing queue */
-    NPI_VERDICT_DEADLINE  /* would end after its deadline, or that has passed */
+    NPI_VERDICT_FULL,    /* the shard holds as many tasks as it can */
+    NPI_VERDICT_SHARE,   /* the class may not fill the rest */
+    NPI_VERDICT_DELAY,   /* predicted wait beyond the bound, or a standing queue */
+    NPI_VERDICT_DEADLINE /* would end after its deadline, or that has passed */
 };
 
 /* One shard at one tick. */
 struct npi_admit_view {
     uint32_t capacity_tasks;
-    uint32_t limit_workers;     /* in force */
-    uint32_t reach_workers;     /* what growth may reach, npi_admit_reach(); at least limit_workers counts */
-    double service_ns;          /* npi_scale_result.service_ns; 0 = nothing completed yet, every prediction is 0 */
-    double task_ns;             /* npi_scale_result.task_ns */
-    double accepted_per_ns[NPI_CLASS_COUNT];     /* smoothed */
-    uint32_t standing_windows[NPI_CLASS_COUNT];  /* npi_codel.standing_windows */
+    uint32_t limit_workers; /* in force */
+    /* What growth may reach, npi_admit_reach(); the larger of it and limit_workers counts. */
+    uint32_t reach_workers;
+    /* npi_scale_result.service_ns; 0 = nothing completed yet, every prediction is then 0. */
+    double service_ns;
+    double task_ns; /* npi_scale_result.task_ns */
+    /* Smoothed arrivals that were accepted. */
+    double accepted_per_ns[NPI_CLASS_COUNT];
+    /* npi_codel.standing_windows */
+    uint32_t standing_windows[NPI_CLASS_COUNT];
 };
 
 struct npi_admit_gate {
-    uint32_t free_tasks;     /* all classes waiting below this: accepted without further question if it has no deadline */
-    uint32_t refuse_tasks;   /* all classes waiting at or above this: refused without further question */
-    uint32_t share_tasks;    /* class share of the capacity */
-    uint32_t delay_tasks;    /* tasks ahead, less free permits, at or above this: wait bound exceeded (UINT32_MAX = none) */
-    double wait_ns_per_task; /* predicted wait per task ahead */
-    uint64_t wait_ns_max;    /* bound in force on predicted wait; NPI_NEVER_NS = none */
+    /* Fewer tasks of all classes waiting: accepted without further question, deadlines apart. */
+    uint32_t free_tasks;
+    /* This many or more waiting: refused without further question. */
+    uint32_t refuse_tasks;
+    /* Class share of the capacity. */
+    uint32_t share_tasks;
+    /* Tasks ahead, less free permits, from which the wait bound is exceeded; UINT32_MAX = none. */
+    uint32_t delay_tasks;
+    /* Predicted wait per task ahead. */
+    double wait_ns_per_task;
+    /* Bound in force on predicted wait; NPI_NEVER_NS = none. */
+    uint64_t wait_ns_max;
 };
 
 struct npi_admit_gates {
@@ -61,40 +74,46 @@ uint32_t npi_admit_reach(uint32_t limit_workers, uint32_t reach_workers, double 
 struct npi_admit_ask {
     enum npi_class task_class;
     uint64_t now_ns;
-    uint64_t deadline_ns;    /* 0 = none */
-    uint32_t queued_tasks;   /* all classes */
-    uint32_t ahead_tasks;    /* its class and better ones; <= queued_tasks */
+    uint64_t deadline_ns;  /* 0 = none */
+    uint32_t queued_tasks; /* all classes */
+    uint32_t ahead_tasks;  /* its class and better ones; <= queued_tasks */
     uint32_t busy_workers;
 };
-enum npi_verdict npi_admit_judge(const struct npi_policy_params *params, const struct npi_admit_gates *gates,
+enum npi_verdict npi_admit_judge(const struct npi_policy_params *params,
+                                 const struct npi_admit_gates *gates,
                                  const struct npi_admit_ask *ask);
 double npi_admit_wait_ns(const struct npi_admit_gates *gates, const struct npi_admit_ask *ask);
 enum npi_verdict npi_admit_combine(enum npi_verdict so_far, enum npi_verdict next);
 
-/* Tasks a class may see waiting: max(1, ceil(share * capacity)), never above capacity; 0 if capacity is 0. */
+/* Tasks a class may see waiting: max(1, ceil(share * capacity)), never above capacity; 0 if
+ * capacity is 0. */
 uint32_t npi_admit_share(uint32_t capacity_tasks, uint32_t share_permille);
 
 /* At dequeue: it would end late, so it is dropped rather than run. */
 bool npi_admit_expired(uint64_t now_ns, uint64_t deadline_ns, double task_ns);
 
 /* At dequeue, only for tasks that allow it: a standing queue is sloughed off from its old end. */
-bool npi_admit_slough(const struct npi_policy_params *params, uint32_t standing_windows, uint64_t age_ns);
+bool npi_admit_slough(const struct npi_policy_params *params, uint32_t standing_windows,
+                      uint64_t age_ns);
 
-/* Standing queue of one class: the least sojourn of a window exceeds the target. Zeroed by the caller. */
+/* Standing queue of one class: the least sojourn of a window exceeds the target. Zeroed by the
+ * caller. */
 struct npi_codel {
-    uint64_t window_end_ns;     /* 0 = not started */
+    uint64_t window_end_ns; /* 0 = not started */
     uint64_t sojourn_ns_min;
-    uint32_t standing_windows;  /* 0 = no standing queue; else for how many windows in a row */
+    uint32_t standing_windows; /* 0 = no standing queue; else for how many windows in a row */
 };
 /*
- * Per tick. sojourn_ns_min: least wait of the class's tasks taken since the last call, NPI_NEVER_NS = none was taken.
- * head_age_ns: age of its oldest waiting task, read only if queued_tasks > 0. Returns standing_windows.
+ * Per tick. sojourn_ns_min: least wait of the class's tasks taken since the last call, NPI_NEVER_NS
+ * = none was taken. head_age_ns: age of its oldest waiting task, read only if queued_tasks > 0.
+ * Returns standing_windows.
  */
-uint32_t npi_admit_codel(const struct npi_policy_params *params, struct npi_codel *codel, uint64_t now_ns,
-                         uint64_t sojourn_ns_min, uint32_t queued_tasks, uint64_t head_age_ns);
+uint32_t npi_admit_codel(const struct npi_policy_params *params, struct npi_codel *codel,
+                         uint64_t now_ns, uint64_t sojourn_ns_min, uint32_t queued_tasks,
+                         uint64_t head_age_ns);
 
 /* When to try again after a refusal, jittered by 32 random bits. */
-uint64_t npi_admit_retry_ns(const struct npi_policy_params *params, double wait_ns, uint32_t standing_windows,
-                            uint32_t random);
+uint64_t npi_admit_retry_ns(const struct npi_policy_params *params, double wait_ns,
+                            uint32_t standing_windows, uint32_t random);
 
 #endif

@@ -1,8 +1,9 @@
 /*
  * Whether a worker without work spins, and for how long, before it parks.
  *
- * Spinning at most as long as a park and a wake cost is never worse than twice the best choice; it is worth anything
- * only if tasks arrive that fast, and it does harm where the CPUs have other work. Bounds are by time, never by count.
+ * Spinning at most as long as a park and a wake cost is never worse than twice the best choice; it
+ * is worth anything only if tasks arrive that fast, and it does harm where the CPUs have other
+ * work. Bounds are by time, never by count.
  */
 #ifndef NPI_POLICY_IDLE_H
 #define NPI_POLICY_IDLE_H
@@ -14,17 +15,19 @@
 
 /* One shard at one tick. */
 struct npi_idle_view {
-    uint64_t gap_ns;          /* smoothed time between tasks that arrive at the shard; NPI_NEVER_NS = none seen */
-    uint64_t wake_cost_ns;    /* measured park + wake cost; 0 = not measured, params->spin_ns stands for it */
+    /* Smoothed time between tasks that arrive at the shard; NPI_NEVER_NS = none seen. */
+    uint64_t gap_ns;
+    /* Measured cost of a park and a wake; 0 = not measured, params->spin_ns stands for it. */
+    uint64_t wake_cost_ns;
     double cpus;
     uint32_t limit_workers;
     uint32_t busy_workers;
-    bool saturated, starved;  /* npi_scale_result */
+    bool saturated, starved; /* npi_scale_result */
 };
 
 /* Published per tick. */
 struct npi_idle_gates {
-    uint64_t spin_ns;           /* 0 = park at once */
+    uint64_t spin_ns; /* 0 = park at once */
     uint32_t spinning_workers_max;
 };
 void npi_idle_gates(const struct npi_policy_params *params, const struct npi_idle_view *view,
@@ -32,11 +35,12 @@ void npi_idle_gates(const struct npi_policy_params *params, const struct npi_idl
 
 /* One per worker, zeroed at start: spins that find nothing make the next ones rarer. */
 struct npi_idle {
-    uint16_t misses;   /* in a row */
-    uint16_t skips;    /* parks left to do without spinning */
+    uint16_t misses; /* in a row */
+    uint16_t skips;  /* parks left to do without spinning */
 };
 /* How long this worker spins now; 0 = park at once. spinning_workers: live, without this one. */
-uint64_t npi_idle_spin_ns(const struct npi_idle_gates *gates, struct npi_idle *idle, uint32_t spinning_workers);
+uint64_t npi_idle_spin_ns(const struct npi_idle_gates *gates, struct npi_idle *idle,
+                          uint32_t spinning_workers);
 /* After a spin of nonzero length. */
 void npi_idle_note(struct npi_idle *idle, bool found);
 

@@ -1,0 +1,44 @@
+/* Spin budgets; see idle.h. */
+#include "policy/idle.h"
+
+/* After this many misses in a row a worker skips 2^6 - 1 spins between two tries. */
+static const uint16_t misses_max = 6;
+
+void npi_idle_gates(const struct npi_policy_params *params, const struct npi_idle_view *view,
+                    struct npi_idle_gates *gates)
+{
+    gates->spin_ns = 0;
+    gates->spinning_workers_max = 0;
+    uint64_t budget = params->spin_ns;
+    if (view->wake_cost_ns != 0 && view->wake_cost_ns < budget)
+        budget = view->wake_cost_ns;
+    /* Where workers outnumber CPUs a spinner takes the CPU of a worker that has a task. */
+    if (budget == 0 || view->gap_ns >= budget || view->saturated || view->starved ||
+        (double)view->limit_workers > view->cpus)
+        return;
+    gates->spin_ns = budget;
+    gates->spinning_workers_max = view->busy_workers / 2 > 1 ? view->busy_workers / 2 : 1;
+}
+
+uint64_t npi_idle_spin_ns(const struct npi_idle_gates *gates, struct npi_idle *idle,
+                          uint32_t spinning_workers)
+{
+    if (gates->spin_ns == 0 || spinning_workers >= gates->spinning_workers_max)
+        return 0;
+    if (idle->skips > 0) {
+        idle->skips--;
+        return 0;
+    }
+    return gates->spin_ns;
+}
+
+void npi_idle_note(struct npi_idle *idle, bool found)
+{
+    if (found) {
+        idle->misses = 0;
+        return;
+    }
+    if (idle->misses < misses_max)
+        idle->misses++;
+    idle->skips = (uint16_t)((1u << idle->misses) - 1);
+}

@@ -1,0 +1,329 @@
+/*
+ * The worker law of one shard.
+ *
+ * Two slopes, hence two gains. Below saturation throughput is proportional to workers, so growth is
+ * a multiplicative (Newton) step toward full CPUs. At saturation each further worker adds exactly
+ * one waiter, so shrinking subtracts a share of the waiters. Using CPUs / (CPU share of a task) in
+ * both regimes is neutrally stable: oversubscribed CPU work has a CPU share of CPUs/workers, and
+ * every worker count above the CPUs is a fixed point. Hence run-queue wait must never be read as
+ * blocking.
+ */
+#include "policy/scale.h"
+
+#include <string.h>
+
+#include "base/ewma.h"
+
+static const double growth_ratio_max = 1024.0;
+
+static double least(double a, double b)
+{
+    return a < b ? a : b;
+}
+
+static double most(double a, double b)
+{
+    return a > b ? a : b;
+}
+
+/* 2^x for x in [0, 1]: Taylor's series of exp(x ln 2), error below 2e-6. libm is not linked for one
+ * power. */
+static double exp2_unit(double x)
+{
+    double y = x * 0.69314718055994531, term = 1.0, sum = 1.0;
+    for (int n = 1; n <= 7; n++) {
+        term *= y / n;
+        sum += term;
+    }
+    return sum;
+}
+
+static double peak_add(struct npi_peak *peak, uint64_t now_ns, uint64_t hold_ns, double value)
+{
+    uint64_t slot_ns = hold_ns / NPI_PEAK_SLOTS > 0 ? hold_ns / NPI_PEAK_SLOTS : 1;
+    uint64_t index = now_ns / slot_ns;
+    uint64_t passed = index > peak->slot_index ? index - peak->slot_index : 0;
+    for (uint64_t i = 1; i <= passed && i <= NPI_PEAK_SLOTS; i++)
+        peak->slot[(peak->slot_index + i) % NPI_PEAK_SLOTS] = 0.0;
+    if (index > peak->slot_index)
+        peak->slot_index = index;
+    double *slot = &peak->slot[peak->slot_index % NPI_PEAK_SLOTS];
+    *slot = most(*slot, value);
+    double highest = 0.0;
+    for (int i = 0; i < NPI_PEAK_SLOTS; i++)
+        highest = most(highest, peak->slot[i]);
+    return highest;
+}
+
+void npi_scale_init(struct npi_scale *scale, double cap_workers)
+{
+    memset(scale, 0, sizeof *scale);
+    scale->cap_workers = cap_workers > 1.0 ? cap_workers : 1.0;
+}
+
+uint32_t npi_scale_limit(uint32_t cap_workers, uint32_t quota_workers)
+{
+    uint32_t limit = cap_workers < quota_workers ? cap_workers : quota_workers;
+    return limit > 0 ? limit : 1;
+}
+
+/* Everything one step works with; CPUs and workers as time averages. */
+struct view {
+    double elapsed_ns;
+    double cpus;       /* C */
+    double busy;       /* N */
+    double used;       /* U */
+    double taken;      /* U plus what others use: max(U, C - idle) */
+    double taken_peak; /* the same, the last tick's value if higher: growth must see a filled CPU at
+                          once */
+    double available;  /* C less what others use */
+    double wait;       /* workers in the run queue */
+    double service_ns; /* N/X, grows by itself while nothing completes */
+    double live_busy;
+    bool binding; /* the limit holds work back */
+};
+
+static void smooth(const struct npi_policy_params *params, struct npi_scale *scale,
+                   const struct npi_scale_sample *sample, struct view *view)
+{
+    double elapsed = (double)sample->elapsed_ns;
+    double weight = npi_ewma_weight(elapsed, (double)params->rate_tau_ns);
+    double used_now = sample->cpu_ns / elapsed;
+    double foreign_now = 0.0;
+    view->elapsed_ns = elapsed;
+    view->cpus = most(sample->cpus, 0.01);
+    if (sample->idle_known)
+        foreign_now = most(0.0, view->cpus - sample->idle_ns / elapsed - used_now);
+    scale->busy = npi_ewma_mix(scale->busy, weight, sample->busy_ns / elapsed);
+    scale->cpu = npi_ewma_mix(scale->cpu, weight, used_now);
+    scale->runnable =
+        npi_ewma_mix(scale->runnable, weight,
+                     used_now + (sample->delay_known ? sample->delay_ns / elapsed : 0.0));
+    scale->foreign = npi_ewma_mix(scale->foreign, weight, foreign_now);
+    scale->done_per_ns =
+        npi_ewma_mix(scale->done_per_ns, weight, (double)sample->completed_tasks / elapsed);
+    scale->done_run = npi_ewma_mix(scale->done_run, weight, sample->completed_run_ns / elapsed);
+
+    view->busy = most(scale->busy, 1e-9);
+    view->used = scale->cpu;
+    view->taken = scale->cpu + scale->foreign;
+    view->taken_peak = most(view->taken, used_now + foreign_now);
+    view->available = most(view->cpus - scale->foreign, 0.01);
+    view->wait = scale->runnable - scale->cpu;
+    /* A ratio of smoothed values, so both age alike; bounded to 1000 s for shards that completed
+     * nothing yet. */
+    view->service_ns = scale->busy / most(scale->done_per_ns, 1e-12 * most(scale->busy, 1.0));
+    view->live_busy = (double)sample->busy_workers;
+    view->binding = view->live_busy >= params->limit_binding * (double)sample->limit_workers &&
+                    sample->queued_tasks > 0;
+    if (sample->completed_tasks > 0) {
+        scale->service_ns = view->service_ns;
+        scale->task_ns = scale->done_run / scale->done_per_ns;
+        scale->task_cpu_ns = scale->cpu / scale->done_per_ns;
+    }
+}
+
+/*
+ * Throughput guard: if more workers make the pool slower (a lock, a disk, a database behind the
+ * tasks), the CPUs stay free and the law would grow to the budget. Each epoch is long enough for
+ * the last change to show: two smoothing constants plus two service times. Completions fell while
+ * workers rose: go back to where they were highest and look again. Only if that brought the
+ * completions back does growth rest; a load whose tasks simply became longer shows the same fall,
+ * does not recover by the undo, and gets its workers back.
+ */
+static void guard_epoch_start(struct npi_scale_guard *guard, uint64_t now_ns, double length_ns)
+{
+    guard->half_start_ns = now_ns + (uint64_t)(length_ns / 2);
+    guard->epoch_end_ns = now_ns + (uint64_t)length_ns;
+    guard->busy_ns = guard->bound_ns = guard->half_ns = guard->done_tasks = 0.0;
+}
+
+static void guard_forget(struct npi_scale_guard *guard)
+{
+    guard->best_per_ns = guard->best_workers = 0.0;
+}
+
+/* Fewer completions than the best rate would have given, beyond two standard deviations. */
+static bool is_loss(double now_per_ns, double now_tasks, double best_per_ns)
+{
+    double expected = now_tasks * (best_per_ns / now_per_ns);
+    double gap = expected - now_tasks;
+    return gap * gap > 4.0 * (expected + now_tasks);
+}
+
+static bool guard_step(const struct npi_policy_params *params, struct npi_scale *scale,
+                       const struct npi_scale_sample *sample, const struct view *view)
+{
+    struct npi_scale_guard *guard = &scale->guard;
+    if (sample->now_ns >= guard->half_start_ns) {
+        guard->half_ns += view->elapsed_ns;
+        guard->busy_ns += sample->busy_ns;
+        guard->done_tasks += (double)sample->completed_tasks;
+        if (view->binding)
+            guard->bound_ns += view->elapsed_ns;
+    }
+    if (sample->now_ns < guard->epoch_end_ns)
+        return false;
+
+    double length = 2.0 * ((double)params->rate_tau_ns + least(view->service_ns, 1e9));
+    length = most(length, 8.0 * view->elapsed_ns);
+    double half = guard->half_ns, tasks = guard->done_tasks;
+    double rate = half > 0.0 ? tasks / half : 0.0;
+    double workers = half > 0.0 ? guard->busy_ns / half : 0.0;
+    bool bound = guard->bound_ns > 0.8 * half && half > 0.0;
+    guard_epoch_start(guard, sample->now_ns, length);
+
+    if (guard->testing) {
+        guard->testing = false;
+        if (rate > guard->undone_per_ns * (1.0 + params->guard_throughput_loss / 2)) {
+            uint64_t rest = params->guard_hold_ns << guard->strikes;
+            guard->rest_until_ns = sample->now_ns + rest;
+            if (guard->strikes < 3)
+                guard->strikes++;
+        } else {
+            guard->strikes = 0;
+            guard->off_until_ns = sample->now_ns + params->guard_hold_ns;
+            scale->cap_workers = most(scale->cap_workers, guard->undone_cap_workers);
+        }
+        guard_forget(guard);
+        return false;
+    }
+    if (!bound) { /* without a binding limit completions follow arrivals and say nothing about
+                     workers */
+        guard_forget(guard);
+        return false;
+    }
+    bool grown = workers > guard->best_workers * (1.0 + params->guard_workers_gain);
+    if (guard->best_per_ns > 0.0 && grown && tasks > 0.0 &&
+        rate < guard->best_per_ns * (1.0 - params->guard_throughput_loss) &&
+        is_loss(rate, tasks, guard->best_per_ns) && sample->now_ns >= guard->off_until_ns) {
+        guard->undone_per_ns = rate;
+        guard->undone_cap_workers = scale->cap_workers;
+        guard->testing = true;
+        scale->cap_workers = most(guard->best_workers, 1.0);
+        return true;
+    }
+    if (rate >= guard->best_per_ns || !grown) {
+        guard->best_per_ns = rate;
+        guard->best_workers = workers;
+    }
+    return false;
+}
+
+static void grow(const struct npi_policy_params *params, struct npi_scale *scale,
+                 const struct view *view)
+{
+    double ratio = view->available / most(view->taken_peak - scale->foreign, 1e-9);
+    double tau = (double)params->rate_tau_ns;
+    double factor;
+    if (ratio >= 2.0) {
+        /* Paced by the feedback delay as TCP's slow start is, but stuck tasks must not slow it
+         * without bound. */
+        double doubling = least(view->service_ns / 2, (double)params->doubling_ns_max);
+        doubling = most(doubling, view->elapsed_ns);
+        factor = least(exp2_unit(view->elapsed_ns / doubling), ratio);
+    } else {
+        factor = 1.0 + (ratio - 1.0) * least(1.0, view->elapsed_ns / (tau + view->service_ns));
+    }
+    if (scale->guard.strikes > 0) /* more workers have hurt before: feel the way */
+        factor = least(factor, 1.0 + 0.25 * view->elapsed_ns / (tau + view->service_ns));
+    scale->cap_workers =
+        most(scale->cap_workers + (ratio >= 1.25 ? 1.0 : 0.1), scale->cap_workers * factor);
+}
+
+static enum npi_scale_move adjust(const struct npi_policy_params *params, struct npi_scale *scale,
+                                  const struct npi_scale_sample *sample, const struct view *view,
+                                  bool starved)
+{
+    double saturated = params->cpu_saturated * view->cpus;
+    double floor_workers = most(1.0, view->cpus);
+    /* Others hold the CPUs: keep what we really get plus room to notice when they leave. */
+    if (starved)
+        floor_workers = most(1.0, least(view->cpus, view->used * 1.1 + 1.0));
+    else if (scale->foreign > 0.05 * view->cpus)
+        floor_workers = most(1.0, least(view->cpus, most(view->cpus / 2, view->used + 1.0)));
+    double from = least(scale->cap_workers, most(view->live_busy, floor_workers));
+    bool may_grow = view->binding && view->taken_peak < saturated &&
+                    (double)sample->limit_workers >=
+                        params->limit_binding * (double)(uint64_t)scale->cap_workers &&
+                    sample->now_ns >= scale->guard.rest_until_ns && !scale->guard.testing;
+
+    if (!sample->delay_known) {
+        if (view->taken >= params->cpu_full * view->cpus && scale->cap_workers > view->cpus) {
+            /* Saturated, but blind for the waiters: give back until the CPUs are just not full. */
+            double ticks = view->elapsed_ns / 1e7;
+            scale->cap_workers =
+                most(floor_workers, from * (1.0 - least(1.0, params->probe_per_tick * ticks)));
+            return NPI_SCALE_SHRINK;
+        }
+    } else {
+        double tolerated = params->wait_share_max * view->busy;
+        bool overloaded = view->wait > tolerated && view->taken >= saturated &&
+                          scale->runnable > view->available + 0.5;
+        if (starved || overloaded) {
+            /* Half an integrator gain per loop delay: smoothing plus the time until a worker can
+             * leave. */
+            double gain =
+                view->elapsed_ns / (2.0 * ((double)params->rate_tau_ns + view->service_ns));
+            if (view->wait > params->wait_share_starved * view->busy)
+                gain *= 4.0;
+            scale->cap_workers =
+                most(floor_workers, from - least(1.0, gain) * (view->wait - tolerated));
+            return NPI_SCALE_SHRINK;
+        }
+    }
+    if (!may_grow)
+        return NPI_SCALE_HOLD;
+    grow(params, scale, view);
+    return NPI_SCALE_GROW;
+}
+
+void npi_scale_step(const struct npi_policy_params *params, struct npi_scale *scale,
+                    const struct npi_scale_sample *sample, struct npi_scale_result *result)
+{
+    struct view view;
+    memset(&view, 0, sizeof view);
+    memset(result, 0, sizeof *result);
+    struct npi_scale_sample same = *sample;
+    if (same.elapsed_ns == 0) /* no time passed: a tick of no weight */
+        same.elapsed_ns = 1;
+    smooth(params, scale, &same, &view);
+
+    bool starved = same.delay_known && view.taken < params->cpu_saturated * view.cpus &&
+                   view.wait > params->wait_share_starved * view.busy;
+    if (guard_step(params, scale, &same, &view))
+        result->move = NPI_SCALE_UNDO;
+    else
+        result->move = adjust(params, scale, &same, &view, starved);
+
+    double backlog = (double)same.queued_tasks * view.service_ns / (double)params->backlog_clear_ns;
+    double wanted = same.own_workers + backlog;
+    if (!view.binding) {
+        /* What nobody uses is forgotten slowly: the next burst should find half of the last one's
+         * limit. */
+        double keep = most(view.cpus, 2.0 * scale->held_workers);
+        double rate = least(1.0, view.elapsed_ns / (double)params->forget_tau_ns);
+        if (scale->cap_workers > keep)
+            scale->cap_workers -= (scale->cap_workers - keep) * rate;
+    }
+    result->need_workers = peak_add(&scale->need, same.now_ns, params->need_hold_ns,
+                                    least(wanted, most(scale->cap_workers, view.live_busy)));
+    result->held_workers = peak_add(&scale->held, same.now_ns, params->held_hold_ns,
+                                    least(wanted, scale->cap_workers));
+    scale->held_workers = result->held_workers;
+
+    result->cap_workers = scale->cap_workers < 4e9 ? (uint32_t)scale->cap_workers : UINT32_MAX;
+    result->service_ns = scale->service_ns;
+    result->task_ns = scale->task_ns;
+    result->task_cpu_ns = scale->task_cpu_ns;
+    result->cpu_used = view.used;
+    result->cpu_taken = view.taken;
+    result->saturated = view.taken >= params->cpu_saturated * view.cpus;
+    result->cpu_free = view.taken < params->cpu_full * view.cpus;
+    result->starved = starved;
+    result->growth_ratio = 1.0;
+    bool resting = same.now_ns < scale->guard.rest_until_ns || scale->guard.testing;
+    if (!result->saturated && !starved && !resting)
+        result->growth_ratio =
+            least(growth_ratio_max, most(1.0, view.available / most(view.used, 1e-9)));
+}
