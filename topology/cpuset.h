@@ -35,4 +35,18 @@ void npi_cpuset_subtract(struct npi_cpuset *set, const struct npi_cpuset *other)
 /* "0-3,8" into buffer, always terminated; returns the length it needs (as snprintf does). */
 size_t npi_cpuset_print(const struct npi_cpuset *set, char *buffer, size_t size);
 
+enum npi_cpuset_parse {
+    NPI_CPUSET_PARSED,
+    NPI_CPUSET_MALFORMED, /* not a list, or a number above NPI_CPU_ID_MAX */
+    NPI_CPUSET_BACKWARDS, /* a range that ends before it begins */
+    NPI_CPUSET_NO_MEMORY,
+};
+
+/*
+ * Reads a Linux CPU list: items N, N-M or N-M:STRIDE, separated by commas, blanks around them.
+ * An empty list is malformed here; callers that allow one test for it first. On failure the set is
+ * unchanged and *where (may be NULL) is the offset of the item that cannot be read.
+ */
+enum npi_cpuset_parse npi_cpuset_parse(struct npi_cpuset *set, const char *text, size_t *where);
+
 #endif

@@ -27,12 +27,17 @@ enum npi_page_kind {
     NPI_PAGES_HUGE_1G,
 };
 
-/* A home node: it lends memory to at least one shard. */
+/*
+ * A home node: a shard lives in its memory, or its CPUs belong to a shard that spans nodes (so a
+ * pool with a single shard still has every node of the machine to allocate on).
+ */
 struct npi_plan_node {
     unsigned os_index;
+    unsigned shard; /* the first shard whose memory it is, else the one that runs on its CPUs */
     uint64_t memory_bytes;   /* 0 = unknown */
     uint64_t free_bytes;     /* at discovery; 0 = unknown (always so for a machine text) */
-    struct npi_cpuset cpus;  /* allowed CPUs of all its shards, reserved ones excluded */
+    struct npi_cpuset cpus;  /* allowed CPUs of all its shards, reserved ones excluded; where a
+                                shard spans nodes, only those of this node */
     struct npi_cpuset far_nodes; /* OS ids of memory-only nodes attached to it; never a default target */
 };
 
@@ -45,8 +50,9 @@ struct npi_plan_shard {
     struct npi_cpuset owned_cpus; /* callers on these belong to it: a superset of cpus; the owned
                                      sets of all shards are disjoint and cover all allowed CPUs */
     unsigned cpu_count;     /* of cpus */
-    double capacity;        /* CPUs' worth of work: cpu_count scaled by cpu.max, or by allowed ÷ text
-                               CPUs for a machine text; > 0 */
+    double capacity;        /* CPUs' worth of work: cpu_count, scaled down so that all shards together
+                               have no more than cpu.max grants and, for a machine text, no more
+                               than this machine's allowed CPUs; > 0 */
     unsigned *neighbours;   /* other shards, nearest first, ties rotated; shard_count - 1 */
     unsigned workers_max;   /* from the configuration file; 0 = not given */
     uint64_t memory_bytes;  /* from the configuration file; 0 = not given */

@@ -1,0 +1,49 @@
+/*
+ * Where pages come from, and where they are. The only file that knows numaif.h.
+ *
+ * libnuma proper is not used: numa_alloc_onnode() prints and places wrongly when it cannot obey,
+ * and numa_available() answers yes where a container's filter refuses every call.
+ */
+#include "topology/place.h"
+
+#include <errno.h>
+#include <numaif.h>
+#include <stdint.h>
+
+/*
+ * The kernel's largest node number is 1023 (CONFIG_NODES_SHIFT is at most 10). It reads one bit less
+ * than maxnode says, hence 1025, and refuses masks shorter than its own number of possible nodes.
+ */
+#define NODE_BITS 1024u
+#define LONG_BITS (8 * (unsigned)sizeof(unsigned long))
+#define NODE_WORDS (NODE_BITS / LONG_BITS)
+
+int npi_place_range(void *start, size_t bytes, enum npi_memory_policy policy,
+                    unsigned node_os_index)
+{
+    unsigned long mask[NODE_WORDS] = {0};
+    if (policy == NPI_MEMORY_LOCAL || bytes == 0)
+        return 0;
+    if (node_os_index >= NODE_BITS)
+        return -EINVAL;
+    mask[node_os_index / LONG_BITS] |= 1ul << (node_os_index % LONG_BITS);
+    int mode = policy == NPI_MEMORY_BIND ? MPOL_BIND : MPOL_PREFERRED;
+    return mbind(start, bytes, mode, mask, NODE_BITS + 1, 0) == 0 ? 0 : -errno;
+}
+
+int npi_place_node_of(const void *address)
+{
+    /* move_pages takes any address inside the page and, asked this way, moves nothing. */
+    void *page = (void *)(uintptr_t)address;
+    int status = -ENOENT;
+    if (move_pages(0, 1, &page, NULL, &status, 0) == 0)
+        return status;
+    int refused = errno;
+    if (refused != EPERM)
+        return -refused;
+    /* Some filters refuse move_pages but allow this one, which first makes an untouched page be. */
+    int node = -1;
+    if (get_mempolicy(&node, NULL, 0, page, MPOL_F_NODE | MPOL_F_ADDR) != 0)
+        return -errno;
+    return node;
+}

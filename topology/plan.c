@@ -1,0 +1,153 @@
+/*
+ * Makes and frees plans: gets a machine, takes the draft through its steps. The steps themselves
+ * are in plan_*.c and are pure; only npi_plan_make() looks at the world.
+ */
+#include "topology/plan.h"
+#include "topology/discover.h"
+#include "topology/plan_draft.h"
+#include "topology/text.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static void free_draft(struct npi_draft *draft)
+{
+    for (unsigned i = 0; i < draft->group_count; i++) {
+        npi_cpuset_fini(&draft->groups[i].owned);
+        npi_cpuset_fini(&draft->groups[i].cpus);
+    }
+    free(draft->groups);
+    free(draft->cpus);
+    free(draft->is_home);
+    free(draft->votes);
+    npi_notes_free(draft->notes, draft->note_count);
+}
+
+void npi_plan_free(struct npi_plan *plan)
+{
+    if (plan == NULL)
+        return;
+    for (unsigned i = 0; i < plan->node_count && plan->nodes != NULL; i++) {
+        npi_cpuset_fini(&plan->nodes[i].cpus);
+        npi_cpuset_fini(&plan->nodes[i].far_nodes);
+    }
+    for (unsigned i = 0; i < plan->shard_count; i++) {
+        npi_cpuset_fini(&plan->shards[i].cpus);
+        npi_cpuset_fini(&plan->shards[i].owned_cpus);
+        free(plan->shards[i].neighbours);
+        free(plan->shards[i].reason);
+    }
+    npi_notes_free(plan->notes, plan->note_count);
+    free(plan->nodes);
+    free(plan->shards);
+    free(plan->distance);
+    free(plan->shard_of_cpu);
+    free(plan->machine);
+    free(plan->source);
+    free(plan);
+}
+
+static int out_of_memory(struct numapool_error *error)
+{
+    if (error != NULL) {
+        *error = (struct numapool_error){.sys_errno = ENOMEM, .count = 1};
+        snprintf(error->text, sizeof error->text, "out of memory");
+    }
+    return NUMAPOOL_E_NOMEM;
+}
+
+/*
+ * Less than one CPU's worth of time for a shard makes shards that only split the queue; so under a
+ * tight cpu.max neighbours are joined. Never what a file laid out by hand.
+ */
+static int join_under_limit(struct npi_plan *plan)
+{
+    if (!plan->live || plan->shards_by < 0 || plan->cpu_limit <= 0 ||
+        plan->cpu_limit >= plan->shard_count)
+        return NUMAPOOL_OK;
+    unsigned whole = (unsigned)plan->cpu_limit;
+    return npi_plan_merge(plan, whole > 0 ? whole : 1);
+}
+
+int npi_plan_build(struct npi_plan **plan, const struct npi_machine *machine,
+                   const struct numapool_config *config, bool discovery_failed,
+                   struct numapool_error *error)
+{
+    static const struct numapool_placement nothing_said = {0};
+    struct npi_mistakes mistakes = {0};
+    struct npi_draft draft = {
+        .machine = machine,
+        .config = config,
+        .placement = config->placement != NULL ? config->placement : &nothing_said,
+        .mistakes = &mistakes,
+        .shards_by = config->shards,
+        .cpus = calloc(machine->cpu_count, sizeof *draft.cpus),
+        .is_home = calloc(machine->node_count + 1u, sizeof *draft.is_home),
+        .votes = calloc(3u * machine->node_count + 1u, sizeof *draft.votes),
+    };
+    if (draft.placement->shard_count > 0)
+        draft.shards_by = -1;
+    else if (discovery_failed)
+        draft.shards_by = NUMAPOOL_SINGLE;
+
+    struct npi_plan *fresh = NULL;
+    bool done = draft.cpus != NULL && draft.is_home != NULL && draft.votes != NULL &&
+                npi_draft_find_homes(&draft) && npi_draft_find_works(&draft) &&
+                npi_draft_form_groups(&draft);
+    int result = done ? npi_mistakes_report(&mistakes, error) : NUMAPOOL_E_NOMEM;
+    if (result == NUMAPOOL_OK) {
+        fresh = calloc(1, sizeof *fresh);
+        done = fresh != NULL && npi_draft_finish(&draft, fresh) &&
+               npi_draft_give_reasons(&draft, fresh);
+        result = done ? NUMAPOOL_OK : NUMAPOOL_E_NOMEM;
+    }
+    if (result == NUMAPOOL_OK) {
+        fresh->discovery_failed = discovery_failed;
+        result = join_under_limit(fresh);
+    }
+    npi_mistakes_report(&mistakes, NULL);
+    free_draft(&draft);
+    if (result != NUMAPOOL_OK) {
+        npi_plan_free(fresh);
+        return result == NUMAPOOL_E_NOMEM ? out_of_memory(error) : result;
+    }
+    *plan = fresh;
+    return NUMAPOOL_OK;
+}
+
+static int machine_of(struct npi_machine *machine, const struct numapool_config *config,
+                      bool *discovery_failed, struct numapool_error *error)
+{
+    struct npi_discover_options options = {
+        .want_kinds = config->placement != NULL &&
+                      config->placement->cpu_kind == NPI_CPU_KIND_FASTEST,
+    };
+    char *why = NULL;
+    *discovery_failed = false;
+    int result = config->machine == NULL
+                     ? npi_discover_live(machine, &options, discovery_failed)
+                     : npi_discover_text(machine, config->machine, &options, &why);
+    if (result == -EINVAL) {
+        struct npi_mistakes mistakes = {0};
+        npi_mistakes_add(&mistakes, 0, "machine: %s",
+                         why != NULL ? why : "the text cannot be used");
+        free(why);
+        return npi_mistakes_report(&mistakes, error);
+    }
+    return result == 0 ? NUMAPOOL_OK : out_of_memory(error);
+}
+
+int npi_plan_make(struct npi_plan **plan, const struct numapool_config *config,
+                  struct numapool_error *error)
+{
+    struct npi_machine machine = {0};
+    bool discovery_failed;
+    int result = machine_of(&machine, config, &discovery_failed, error);
+    if (result != NUMAPOOL_OK)
+        return result;
+    result = npi_plan_build(plan, &machine, config, discovery_failed, error);
+    npi_machine_fini(&machine);
+    return result;
+}
