@@ -1,0 +1,10 @@
+# The first example ends well and says what the first page shows, in any order of its tasks.
+execute_process(COMMAND "${PROGRAM}" OUTPUT_VARIABLE said COMMAND_ERROR_IS_FATAL ANY)
+foreach(number 1 2 3 4)
+  if(NOT said MATCHES "task ${number} runs on node [0-9]+\n")
+    message(SEND_ERROR "task ${number} did not run: ${said}")
+  endif()
+endforeach()
+if(NOT said MATCHES "\n4 accepted, 4 run\n$")
+  message(SEND_ERROR "another account than the page's: ${said}")
+endif()
