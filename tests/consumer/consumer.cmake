@@ -53,7 +53,7 @@ if(STEP STREQUAL "install")
   endif()
 elseif(STEP STREQUAL "cmake")
   get_filename_component(build "${program}" DIRECTORY)
-  run("${CMAKE_COMMAND}" -S "${APP}" -B "${build}" -D "CMAKE_PREFIX_PATH=${prefix}"
+  run("${CMAKE_COMMAND}" -G "${GENERATOR}" -S "${APP}" -B "${build}" -D "CMAKE_PREFIX_PATH=${prefix}"
     -D "CMAKE_C_COMPILER=${CC}" -D KIND=${KIND} -D VERSION=${VERSION})
   run("${CMAKE_COMMAND}" --build "${build}")
   check_program()
@@ -71,7 +71,7 @@ elseif(STEP STREQUAL "pkgconfig")
   run("${CC}" -o "${program}" "${APP}/main.c" ${flags})
   check_program()
 elseif(STEP STREQUAL "refuse")
-  execute_process(COMMAND "${CMAKE_COMMAND}" -S "${APP}" -B "${WORK}/refuse"
+  execute_process(COMMAND "${CMAKE_COMMAND}" -G "${GENERATOR}" -S "${APP}" -B "${WORK}/refuse"
     -D "CMAKE_PREFIX_PATH=${prefix}" -D "CMAKE_C_COMPILER=${CC}" -D KIND=numapool -D VERSION=99.0
     RESULT_VARIABLE result OUTPUT_QUIET ERROR_VARIABLE why)
   if(result EQUAL 0 OR NOT why MATCHES "version: ${VERSION}")
