@@ -1,8 +1,9 @@
 # One step of a life with the installed package; called by ctest, see CMakeLists.txt beside this.
-#   install     installs the build into a directory, then moves it: nothing may remember the first one
-#   cmake       configures, builds and runs app/ by find_package
-#   pkgconfig   compiles app/main.c by the flags of pkg-config
-#   refuse      asks for a version that this one cannot stand in for
+#   install      installs the build, then moves that: nothing may remember the first place
+#   cmake        configures, builds and runs app/ by find_package
+#   pkgconfig    compiles app/main.c by the flags of pkg-config
+#   subdirectory the sources inside app/, as FetchContent does it
+#   refuse       asks for a version that this one cannot stand in for
 set(prefix "${WORK}/moved here")
 set(program "${WORK}/${STEP}_${KIND}/app")
 
@@ -51,10 +52,11 @@ if(STEP STREQUAL "install")
   if(count LESS 6)
     message(FATAL_ERROR "only these were installed: ${texts}")
   endif()
-elseif(STEP STREQUAL "cmake")
+elseif(STEP STREQUAL "cmake" OR STEP STREQUAL "subdirectory")
   get_filename_component(build "${program}" DIRECTORY)
   run("${CMAKE_COMMAND}" -G "${GENERATOR}" -S "${APP}" -B "${build}" -D "CMAKE_PREFIX_PATH=${prefix}"
-    -D "CMAKE_C_COMPILER=${CC}" -D KIND=${KIND} -D VERSION=${VERSION})
+    -D "CMAKE_C_COMPILER=${CC}" -D KIND=${KIND} -D VERSION=${VERSION}
+    -D "SOURCE=${SOURCE}")
   run("${CMAKE_COMMAND}" --build "${build}")
   check_program()
 elseif(STEP STREQUAL "pkgconfig")
