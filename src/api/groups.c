@@ -1,0 +1,56 @@
+/* Making a group and waiting for one; its words are flow/group.h's. */
+#include "flow/group.h"
+#include "flow/pool.h"
+#include "flow/worker.h"
+#include "os/os.h"
+
+#include <stdlib.h>
+
+int numapool_group_create(numapool_group **group, numapool *pool)
+{
+    if (group == NULL || pool == NULL) {
+        return NUMAPOOL_E_INVALID;
+    }
+    if (npi_pool_forked(pool)) {
+        return NUMAPOOL_E_FORKED;
+    }
+    numapool_group *made = calloc(1, sizeof *made);
+    if (made == NULL) {
+        return NUMAPOOL_E_NOMEM;
+    }
+    made->pool = pool;
+    npi_a64_init(&made->holders, 1);
+    *group = made;
+    return NUMAPOOL_OK;
+}
+
+int numapool_group_wait(numapool_group *group, uint64_t timeout_ns)
+{
+    if (group == NULL) {
+        return NUMAPOOL_E_INVALID;
+    }
+    if (npi_pool_forked(group->pool)) {
+        return NUMAPOOL_E_FORKED;
+    }
+    struct npi_worker *self = npi_worker_self;
+    bool inside = self != NULL && self->task != NULL && self->shard->pool == group->pool;
+    if (inside && npi_item_group(self->task) == group) {
+        return NUMAPOOL_E_DEADLOCK;
+    }
+    uint64_t begin = npi_clock_now_ns();
+    uint64_t until = timeout_ns > UINT64_MAX - begin ? UINT64_MAX : begin + timeout_ns;
+    if (npi_group_await(group, begin)) {
+        return NUMAPOOL_OK;
+    }
+    if (!inside) {
+        return npi_group_await(group, until) ? NUMAPOOL_OK : NUMAPOOL_E_TIMEDOUT;
+    }
+    /* Waiting on a worker: its permit runs the members meanwhile. */
+    bool replaced = npi_worker_block_begin(self);
+    int result = NUMAPOOL_E_DEADLOCK;
+    if (replaced) {
+        result = npi_group_await(group, until) ? NUMAPOOL_OK : NUMAPOOL_E_TIMEDOUT;
+    }
+    npi_worker_block_end(self);
+    return result;
+}

@@ -1,0 +1,102 @@
+/* Looking inside: counts, distances, statistics. */
+#include "api/inspect.h"
+
+#include "flow/stats.h"
+
+#include <string.h>
+
+size_t numapool_node_count(numapool *pool)
+{
+    return pool == NULL ? 0 : pool->node_count;
+}
+
+size_t numapool_shard_count(numapool *pool)
+{
+    return pool == NULL ? 0 : pool->shard_count;
+}
+
+int numapool_distance(numapool *pool, size_t shard_a, size_t shard_b)
+{
+    if (pool == NULL || shard_a >= pool->shard_count || shard_b >= pool->shard_count) {
+        return -1;
+    }
+    return (int)pool->plan->distance[shard_a * pool->shard_count + shard_b];
+}
+
+void npi_inspect_shard(numapool *pool, unsigned index, struct numapool_shard_stats *stats,
+                       struct npi_histogram_sum *wait, struct npi_histogram_sum *run)
+{
+    const struct npi_shard *shard = pool->shards[index];
+    memset(stats, 0, sizeof *stats);
+    npi_stats_add(shard, stats, wait, run);
+    npi_stats_times(stats, wait, run);
+    stats->node = shard->node;
+    stats->node_os_index = pool->plan->nodes[shard->node].os_index;
+    stats->bytes_in_use = npi_space_in_use_of(pool->space, shard->node);
+    stats->bind_denied = 0; /* counted for the pool */
+}
+
+void npi_inspect_pool(numapool *pool, struct numapool_shard_stats *stats,
+                      struct npi_histogram_sum *wait, struct npi_histogram_sum *run)
+{
+    memset(stats, 0, sizeof *stats);
+    for (unsigned i = 0; i < pool->shard_count; i++) {
+        npi_stats_add(pool->shards[i], stats, wait, run);
+    }
+    npi_stats_times(stats, wait, run);
+    stats->bytes_in_use = npi_space_in_use(pool->space);
+    stats->bind_denied = npi_a64_load_relaxed(&pool->bind_denied);
+}
+
+/* Hands out as much as the caller's struct holds, keeping its struct_size. */
+static int hand_out(void *to, size_t size, const void *from, size_t known)
+{
+    if (size < sizeof(size_t) + sizeof(uint64_t)) {
+        return NUMAPOOL_E_INVALID;
+    }
+    size_t count = size < known ? size : known;
+    memcpy((char *)to + sizeof(size_t), (const char *)from + sizeof(size_t), count - sizeof(size_t));
+    return NUMAPOOL_OK;
+}
+
+int numapool_stats(numapool *pool, struct numapool_stats *stats)
+{
+    if (pool == NULL || stats == NULL) {
+        return NUMAPOOL_E_INVALID;
+    }
+    if (npi_pool_forked(pool)) {
+        return NUMAPOOL_E_FORKED;
+    }
+    /* The totals are the shard's fields without its last two. */
+    _Static_assert(offsetof(struct numapool_shard_stats, node) == sizeof(struct numapool_stats),
+                   "both structs begin with the same fields");
+    struct numapool_shard_stats all;
+    struct npi_histogram_sum wait = {0}, run = {0};
+    npi_inspect_pool(pool, &all, &wait, &run);
+    return hand_out(stats, stats->struct_size, &all, sizeof *stats);
+}
+
+int numapool_shard_stats(numapool *pool, size_t shard, struct numapool_shard_stats *stats)
+{
+    if (pool == NULL || stats == NULL || shard >= pool->shard_count) {
+        return NUMAPOOL_E_INVALID;
+    }
+    if (npi_pool_forked(pool)) {
+        return NUMAPOOL_E_FORKED;
+    }
+    struct numapool_shard_stats one;
+    struct npi_histogram_sum wait = {0}, run = {0};
+    npi_inspect_shard(pool, (unsigned)shard, &one, &wait, &run);
+    return hand_out(stats, stats->struct_size, &one, sizeof one);
+}
+
+int numapool_plan_write(numapool *pool, int fd)
+{
+    if (pool == NULL || fd < 0) {
+        return NUMAPOOL_E_INVALID;
+    }
+    if (npi_pool_forked(pool)) {
+        return NUMAPOOL_E_FORKED;
+    }
+    return npi_plan_print(pool->plan, fd);
+}

@@ -1,0 +1,100 @@
+/* The slow path of a submit: the exact questions, in their order. */
+#include "flow/admission.h"
+
+#include "base/check.h"
+#include "flow/overflow.h"
+#include "flow/pool.h"
+#include "os/os.h"
+
+/* What the calling thread needs to answer "when shall I come back?". */
+static __thread struct {
+    uint64_t pool_id;
+    double wait_ns;
+    uint32_t standing_windows;
+} last_refusal;
+
+uint64_t npi_admission_retry_after_ns(const struct numapool *pool)
+{
+    if (last_refusal.pool_id != pool->id) {
+        return 0;
+    }
+    return npi_admit_retry_ns(&pool->params, last_refusal.wait_ns, last_refusal.standing_windows,
+                              (uint32_t)(npi_clock_ticks() * UINT64_C(0x9e3779b97f4a7c15) >> 32));
+}
+
+static int refuse(struct npi_shard *home, enum npi_verdict verdict)
+{
+    switch (verdict) {
+    case NPI_VERDICT_SHARE:
+    case NPI_VERDICT_DELAY:
+        npi_shard_refused(home, NPI_REFUSED_SHED, 1);
+        return NUMAPOOL_E_SHED;
+    case NPI_VERDICT_DEADLINE:
+        npi_shard_refused(home, NPI_REFUSED_DEADLINE, 1);
+        return NUMAPOOL_E_DEADLINE;
+    default:
+        npi_shard_refused(home, NPI_REFUSED_FULL, 1);
+        return NUMAPOOL_E_FULL;
+    }
+}
+
+int npi_admission_decide(struct npi_shard *home, struct npi_item *item)
+{
+    struct numapool *pool = home->pool;
+    if (npi_a32_load_sc(&pool->phase) != NPI_PHASE_OPEN) {
+        npi_shard_refused(home, NPI_REFUSED_OTHER, 1);
+        return NUMAPOOL_E_CLOSED;
+    }
+    uint64_t meta = item->hot[NPI_TASK_META];
+    struct npi_shard_view view = {0};
+    npi_shard_view_read(home, &view);
+    enum npi_class rank = npi_meta_rank(meta);
+
+    uint64_t ahead = 0, queued;
+    for (unsigned r = 0; r <= rank; r++) {
+        ahead += npi_shard_waiting_of(home, (enum npi_class)r);
+    }
+    queued = npi_shard_depth(home);
+    uint64_t now = item->hot[NPI_TASK_STAMP], deadline = npi_item_deadline_ticks(item);
+    uint64_t now_ns = npi_clock_ticks_to_ns(now);
+    struct npi_admit_ask question = {
+        .task_class = rank,
+        .now_ns = now_ns,
+        .deadline_ns = deadline == 0 ? 0 : npi_clock_ticks_to_ns(deadline),
+        .queued_tasks = (uint32_t)queued,
+        .ahead_tasks = (uint32_t)(ahead < queued ? ahead : queued),
+        .busy_workers = npi_shard_busy(home),
+    };
+    struct npi_overflow_ask ask = {
+        .home = home,
+        .home_view = &view,
+        .affinity = npi_meta_affinity(meta),
+        .rank = rank,
+        .now_ns = now_ns,
+        .deadline_ns = question.deadline_ns,
+        .verdict = npi_admit_judge(&pool->params, &view.admit, &question),
+    };
+    bool alone = home->class_count == 0;
+    if (ask.verdict == NPI_VERDICT_ACCEPT) {
+        if (!alone && queued >= view.forward.soft_tasks && npi_overflow_to_idle(&ask, item, queued)) {
+            return NUMAPOOL_OK;
+        }
+        int pushed = npi_shard_push(home, rank, item, 1, view.admit.by_class[rank].share_tasks);
+        if (pushed == 1) {
+            npi_shard_notify(home);
+            return NUMAPOOL_OK;
+        }
+        if (pushed == NPI_PUSH_CLOSED || pushed == NPI_PUSH_BUSY) {
+            npi_shard_refused(home, NPI_REFUSED_OTHER, 1);
+            return pushed == NPI_PUSH_CLOSED ? NUMAPOOL_E_CLOSED : NUMAPOOL_E_FULL;
+        }
+        ask.verdict = rank == NPI_CLASS_CRITICAL ? NPI_VERDICT_FULL : NPI_VERDICT_SHARE;
+    }
+    if (!alone && npi_overflow_to_room(&ask, item)) {
+        return NUMAPOOL_OK;
+    }
+    last_refusal.pool_id = pool->id;
+    last_refusal.wait_ns = npi_admit_wait_ns(&view.admit, &question);
+    last_refusal.standing_windows = view.standing_windows[rank];
+    return refuse(home, ask.verdict);
+}

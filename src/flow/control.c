@@ -1,0 +1,397 @@
+/* A shard's control thread; see control.h. */
+#include "flow/control.h"
+
+#include "flow/pool.h"
+#include "flow/usage.h"
+#include "flow/worker.h"
+#include "os/os.h"
+#include "topology/cgroup.h"
+#include "topology/place.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#define MS UINT64_C(1000000)
+#define SECOND UINT64_C(1000000000)
+
+/* Threads started in one go beyond those asked for, when that many tasks wait. */
+#define STARTS_AHEAD 64
+
+#define RETRY_NS_MIN (10 * MS)
+#define RETRY_NS_MAX (1 * SECOND)
+
+#define SUPERVISE_NS (1 * SECOND)
+
+/* With nothing to run the tick slows down to this, for threads and memory to be given back ... */
+#define QUIET_TICK_NS (250 * MS)
+/* ... which has happened by then; a thread ends after idle_exit_ns (10 s by default). */
+#define QUIET_AFTER_EXIT_NS (2 * SECOND)
+#define QUIET_NS_MAX (15 * SECOND)
+
+/* --------------------------------------------------------------------------- starting */
+
+static char *stack_of(const struct npi_shard *shard, uint32_t slot)
+{
+    /* The first page of each stride stays inaccessible: the guard. */
+    return shard->stacks + (size_t)slot * shard->stack_stride_bytes + npi_pages_size();
+}
+
+static void reap(struct npi_shard *shard, struct npi_worker *worker)
+{
+    if (worker->joinable) {
+        (void)pthread_join(worker->thread, NULL);
+        worker->joinable = false;
+        npi_thread_usage_close(&worker->usage_fd);
+        worker->sampled = false;
+        (void)npi_pages_return(stack_of(shard, worker->index),
+                               shard->stack_stride_bytes - npi_pages_size());
+    }
+}
+
+static uint32_t free_slot(struct npi_control *control)
+{
+    struct npi_shard *shard = control->shard;
+    for (uint32_t turn = 0; turn < shard->worker_slots; turn++) {
+        uint32_t slot = control->next_slot;
+        control->next_slot = slot + 1 < shard->worker_slots ? slot + 1 : 0;
+        if (npi_a32_load_acquire(&shard->gate.sleepers[slot].word) == NPI_SLEEPER_FREE) {
+            return slot;
+        }
+    }
+    return NPI_GATE_NOBODY;
+}
+
+/* Starts a thread that takes over a reserved permit and a counted thread. */
+static int start_worker(struct npi_control *control)
+{
+    struct npi_shard *shard = control->shard;
+    uint32_t slot = free_slot(control);
+    if (slot == NPI_GATE_NOBODY) {
+        return -EAGAIN;
+    }
+    struct npi_worker *worker = &shard->workers[slot];
+    if (slot >= npi_a32_load_relaxed(&shard->slots_used)) {
+        for (uint32_t i = npi_a32_load_relaxed(&shard->slots_used); i <= slot; i++) {
+            npi_worker_init(&shard->workers[i], shard, i);
+        }
+        npi_a32_store_release(&shard->slots_used, slot + 1);
+    }
+    reap(shard, worker);
+    char *stack = stack_of(shard, worker->index);
+    size_t stack_bytes = shard->stack_stride_bytes - npi_pages_size();
+    int error = npi_pages_commit(stack, stack_bytes);
+    if (error != 0) {
+        return error;
+    }
+    char name[32];
+    (void)snprintf(name, sizeof name, "%s/n%u/w%03u", shard->pool->name, shard->index, worker->index);
+    name[15] = '\0';
+    npi_a32 *word = &shard->gate.sleepers[worker->index].word;
+    npi_a32_store_relaxed(word, NPI_SLEEPER_AWAKE);
+    error = npi_thread_start(&worker->thread, stack, stack_bytes, name, npi_worker_main, worker);
+    if (error != 0) {
+        npi_a32_store_release(word, NPI_SLEEPER_FREE);
+        return error;
+    }
+    worker->joinable = true;
+    return 0;
+}
+
+/* A permit and a thread are reserved: somebody has to use them. */
+static bool provide(struct npi_control *control)
+{
+    struct npi_shard *shard = control->shard;
+    uint32_t sleeper = npi_gate_pop(&shard->gate);
+    if (sleeper != NPI_GATE_NOBODY) { /* one went to sleep meanwhile */
+        npi_shard_release_thread(shard);
+        npi_gate_rouse(&shard->gate, sleeper);
+        return true;
+    }
+    int error = start_worker(control);
+    if (error == 0) {
+        control->retry_step_ns = 0;
+        return true;
+    }
+    npi_shard_release_thread(shard);
+    npi_gate_leave(&shard->gate, true);
+    if (control->retry_step_ns == 0) {
+        npi_pool_log(shard->pool, NUMAPOOL_LOG_WARNING,
+                     "shard %u: no further worker could be started (%s); %u run; trying again",
+                     shard->index, strerror(-error), npi_a32_load_relaxed(&shard->threads));
+    }
+    uint64_t step = control->retry_step_ns == 0 ? RETRY_NS_MIN : control->retry_step_ns * 2;
+    control->retry_step_ns = step < RETRY_NS_MAX ? step : RETRY_NS_MAX;
+    control->retry_start_ns = npi_clock_now_ns() + control->retry_step_ns;
+    return false;
+}
+
+static void start_wanted(struct npi_control *control)
+{
+    struct npi_shard *shard = control->shard;
+    bool going = true;
+    while (going && npi_a32_load_sc(&shard->starts_wanted) != 0) {
+        (void)npi_a32_add_sc(&shard->starts_wanted, (uint32_t)-1);
+        going = provide(control);
+    }
+    /* The chain of wakes starts one thread after the other; with a backlog start several at once. */
+    uint64_t waiting = npi_shard_waiting(shard);
+    for (unsigned i = 0; going && i < STARTS_AHEAD && i + 1 < waiting; i++) {
+        if (control->retry_start_ns != 0 || !npi_gate_reserve(&shard->gate, false)) {
+            break;
+        }
+        if (!npi_shard_reserve_thread(shard)) {
+            npi_gate_leave(&shard->gate, true);
+            npi_shard_look(shard, NPI_GATE_NOBODY);
+            break;
+        }
+        going = provide(control);
+    }
+}
+
+static void retry_start(struct npi_control *control, uint64_t now_ns)
+{
+    if (control->retry_start_ns != 0 && now_ns >= control->retry_start_ns) {
+        control->retry_start_ns = 0;
+        npi_shard_look(control->shard, NPI_GATE_NOBODY);
+    }
+}
+
+/* -------------------------------------------------------------------------- supervising */
+
+/* Pins a thread to its shard's CPUs, or to all there are when none of those is allowed any more. */
+static void pin(const struct npi_shard *shard, pid_t tid)
+{
+    if (npi_place_thread(tid, &shard->plan->cpus) != 0) {
+        struct npi_cpuset any = {0};
+        for (unsigned cpu = 0; cpu < shard->pool->plan->cpu_slots; cpu++) {
+            (void)npi_cpuset_add(&any, cpu);
+        }
+        (void)npi_place_thread(tid, &any);
+        npi_cpuset_fini(&any);
+    }
+}
+
+/* CPUs' worth of work that a control group leaves of so many processors of a shard. */
+static double granted(const struct npi_shard *shard, double cpus)
+{
+    const struct npi_plan *plan = shard->pool->plan;
+    if (!shard->pool->follows_quota) {
+        return cpus;
+    }
+    double limit = npi_cgroup_cpu_limit(NULL), all = 0.0;
+    for (unsigned i = 0; i < plan->shard_count; i++) {
+        all += plan->shards[i].cpu_count;
+    }
+    return limit > 0.0 && limit < all ? cpus * (limit / all) : cpus;
+}
+
+/*
+ * The kernel widens or narrows affinity behind our back (CPUs offline, a control group's set changed)
+ * and does not always put it back. This thread's own mask is the witness for its shard.
+ */
+static void supervise(struct npi_control *control, uint64_t now_ns)
+{
+    struct npi_shard *shard = control->shard;
+    const struct npi_plan *plan = shard->pool->plan;
+    if (!plan->live || plan->pinning == NUMAPOOL_PIN_NONE ||
+        (control->supervised_ns != 0 && now_ns - control->supervised_ns < SUPERVISE_NS)) {
+        return;
+    }
+    control->supervised_ns = now_ns;
+    struct npi_cpuset mask = {0};
+    if (npi_place_thread_get(0, &mask) != 0) {
+        return;
+    }
+    bool as_planned = npi_cpuset_equal(&mask, &shard->plan->cpus);
+    if (!as_planned) {
+        pin(shard, 0);
+        npi_cpuset_fini(&mask);
+        if (npi_place_thread_get(0, &mask) != 0) {
+            return;
+        }
+    }
+    bool lost = !npi_cpuset_equal(&mask, &shard->plan->cpus);
+    if (!as_planned || lost != control->pins_lost) {
+        for (uint32_t i = 0; i < npi_a32_load_relaxed(&shard->slots_used); i++) {
+            uint32_t tid = npi_a32_load_relaxed(&shard->workers[i].tid);
+            if (tid != 0) {
+                pin(shard, (pid_t)tid);
+            }
+        }
+    }
+    if (lost != control->pins_lost) {
+        npi_pool_log(shard->pool, NUMAPOOL_LOG_WARNING,
+                     lost ? "shard %u: some of its CPUs are not allowed any more; using the rest"
+                          : "shard %u: all of its CPUs are allowed again",
+                     shard->index);
+        control->pins_lost = lost;
+    }
+    npi_cpuset_intersect(&mask, &shard->plan->cpus);
+    size_t left = npi_cpuset_count(&mask);
+    control->tick.cpus = granted(shard, left == 0 ? 1.0 : (double)left);
+    npi_cpuset_fini(&mask);
+}
+
+/* ----------------------------------------------------------------------------- the loop */
+
+static bool nothing_to_do(const struct npi_shard *shard)
+{
+    return npi_permits_active(npi_gate_permits(&shard->gate)) == 0 &&
+           npi_a32_load_sc(&shard->starts_wanted) == 0 && npi_shard_quiet(shard) &&
+           npi_a32_load_relaxed(&shard->blocked) == 0;
+}
+
+static void reap_all(struct npi_shard *shard)
+{
+    for (uint32_t i = 0; i < npi_a32_load_relaxed(&shard->slots_used); i++) {
+        uint32_t word = npi_a32_load_acquire(&shard->gate.sleepers[i].word);
+        if (word == NPI_SLEEPER_LEFT || word == NPI_SLEEPER_FREE) {
+            reap(shard, &shard->workers[i]);
+        }
+    }
+}
+
+/* Returns when to come back, UINT64_MAX = when kicked. */
+static uint64_t rest(struct npi_control *control, uint64_t now_ns)
+{
+    struct npi_shard *shard = control->shard;
+    if (!nothing_to_do(shard)) {
+        control->idle_since_ns = 0;
+        control->trimmed = false;
+        return now_ns + shard->pool->params.tick_ns;
+    }
+    if (control->idle_since_ns == 0) {
+        control->idle_since_ns = now_ns;
+    }
+    uint64_t idle_ns = now_ns - control->idle_since_ns;
+    uint64_t exit_ns = shard->pool->config.idle_exit_ns;
+    uint64_t quiet_ns = exit_ns > QUIET_NS_MAX - QUIET_AFTER_EXIT_NS ? QUIET_NS_MAX
+                                                                     : exit_ns + QUIET_AFTER_EXIT_NS;
+    if (idle_ns < quiet_ns) {
+        return now_ns + (idle_ns < SECOND ? shard->pool->params.tick_ns : QUIET_TICK_NS);
+    }
+    reap_all(shard);
+    if (!control->trimmed) {
+        npi_space_trim(shard->pool->space);
+        npi_usage_close(shard);
+        control->next_slot = 0;
+        control->trimmed = true;
+    }
+    return UINT64_MAX;
+}
+
+static void *control_main(void *arg)
+{
+    struct npi_control *control = arg;
+    struct npi_shard *shard = control->shard;
+    if (shard->pool->plan->pinning != NUMAPOOL_PIN_NONE) {
+        (void)npi_place_thread(0, &shard->plan->cpus);
+    }
+    uint64_t now_ns = npi_clock_now_ns();
+    npi_tick_resume(&control->tick, shard, now_ns);
+    uint64_t next_tick_ns = now_ns + shard->pool->params.tick_ns;
+    while (npi_a32_load_acquire(&control->stop) == 0) {
+        start_wanted(control);
+        now_ns = npi_clock_now_ns();
+        retry_start(control, now_ns);
+        if (now_ns >= next_tick_ns) {
+            supervise(control, now_ns);
+            npi_tick(&control->tick, shard, now_ns);
+            now_ns = npi_clock_now_ns();
+            next_tick_ns = rest(control, now_ns);
+        }
+        uint64_t wake_ns = next_tick_ns;
+        if (control->retry_start_ns != 0 && control->retry_start_ns < wake_ns) {
+            wake_ns = control->retry_start_ns;
+        }
+        bool idle = wake_ns == UINT64_MAX;
+        if (idle) {
+            npi_a32_store_sc(&shard->control_idle, 1); /* @control-idle */
+            idle = nothing_to_do(shard);
+        }
+        if (wake_ns != UINT64_MAX || idle) {
+            (void)npi_park_wait(&shard->control_word, 0, wake_ns);
+        }
+        bool kicked = npi_a32_swap_sc(&shard->control_word, 0) != 0;
+        if (wake_ns == UINT64_MAX && (kicked || !idle)) {
+            npi_a32_store_sc(&shard->control_idle, 0);
+            now_ns = npi_clock_now_ns();
+            control->supervised_ns = 0; /* the world may have changed meanwhile */
+            control->idle_since_ns = 0;
+            npi_tick_resume(&control->tick, shard, now_ns);
+            next_tick_ns = now_ns + shard->pool->params.tick_ns;
+        }
+    }
+    npi_usage_close(shard);
+    return NULL;
+}
+
+int npi_control_start(struct npi_shard *shard)
+{
+    struct npi_control *control = shard->control;
+    control->shard = shard;
+    npi_tick_init(&control->tick, shard);
+    npi_tick_publish_first(&control->tick, shard);
+
+    /* The kept workers first: a pool without a worker in each shard does not start at all. */
+    for (uint32_t i = 0; i < shard->workers_kept; i++) {
+        if (!npi_gate_reserve(&shard->gate, false)) {
+            break;
+        }
+        if (!npi_shard_reserve_thread(shard)) {
+            npi_gate_leave(&shard->gate, true);
+            break;
+        }
+        int error = start_worker(control);
+        if (error != 0) {
+            npi_shard_release_thread(shard);
+            npi_gate_leave(&shard->gate, true);
+            if (i == 0) {
+                return error;
+            }
+            break;
+        }
+    }
+    char name[32];
+    (void)snprintf(name, sizeof name, "%s/n%u/ctl", shard->pool->name, shard->index);
+    name[15] = '\0';
+    char *stack = stack_of(shard, shard->worker_slots);
+    size_t stack_bytes = shard->stack_stride_bytes - npi_pages_size();
+    int error = npi_pages_commit(stack, stack_bytes);
+    if (error == 0) {
+        error = npi_thread_start(&control->thread, stack, stack_bytes, name, control_main, control);
+    }
+    control->started = error == 0;
+    return error;
+}
+
+void npi_control_stop(struct npi_shard *shard)
+{
+    struct npi_control *control = shard->control;
+    npi_a32_store_release(&control->stop, 1);
+    if (control->started) {
+        npi_shard_kick(shard);
+        npi_park_wake(&shard->control_word, 1);
+        (void)pthread_join(control->thread, NULL);
+        control->started = false;
+    }
+}
+
+void npi_control_join_workers(struct npi_shard *shard)
+{
+    for (uint32_t i = 0; i < npi_a32_load_relaxed(&shard->slots_used); i++) {
+        /* Whoever sleeps now is popped and ends; whoever goes to sleep later sees the phase. */
+        uint32_t sleeper;
+        while ((sleeper = npi_gate_pop(&shard->gate)) != NPI_GATE_NOBODY) {
+            npi_gate_enter(&shard->gate);
+            npi_gate_search(&shard->gate);
+            npi_gate_rouse(&shard->gate, sleeper);
+        }
+        if (shard->workers[i].joinable) {
+            (void)pthread_join(shard->workers[i].thread, NULL);
+            shard->workers[i].joinable = false;
+        }
+        npi_thread_usage_close(&shard->workers[i].usage_fd);
+    }
+}

@@ -1,0 +1,249 @@
+/* The queue and the gate of one shard; the protocol stands in shard.h, ring.h and gate.h. */
+#include "flow/shard.h"
+
+#include "base/check.h"
+#include "flow/pool.h"
+#include "os/os.h"
+
+/* Tasks in the lanes other than `mine`, claims counted as tasks. */
+static uint64_t depth_elsewhere(const struct npi_shard *shard, const struct npi_ring *mine)
+{
+    uint64_t depth = 0;
+    for (unsigned lane = 0; lane < NPI_LANES; lane++) {
+        if (&shard->lanes[lane] != mine) {
+            depth += npi_ring_depth(&shard->lanes[lane]);
+        }
+    }
+    return depth;
+}
+
+static uint64_t room(struct npi_shard *shard, struct npi_ring *ring, uint64_t bound, unsigned count)
+{
+    uint64_t elsewhere = 0;
+    if (NPI_UNLIKELY(npi_a64_load_sc(&shard->lanes_used) != 0)) { /* @lane-opened */
+        elsewhere = depth_elsewhere(shard, ring);
+    }
+    uint64_t depth = npi_ring_depth_cached(ring) + elsewhere;
+    if (depth + count > bound) {
+        depth = npi_ring_depth_refreshed(ring) + elsewhere;
+    }
+    return depth < bound ? bound - depth : 0;
+}
+
+int npi_shard_push(struct npi_shard *shard, enum npi_class rank, const struct npi_item *items,
+                   unsigned count, uint64_t bound)
+{
+    for (unsigned lane = 0; lane < NPI_LANES; lane++) {
+        struct npi_ring *ring = &shard->lanes[lane];
+        if (lane != 0) {
+            npi_a64_store_sc(&shard->lanes_used, 1); /* @lane-opened */
+        }
+        if (!npi_ring_claim(ring, count)) {
+            continue;
+        }
+        int result = NPI_PUSH_CLOSED;
+        if (npi_a32_load_sc(&shard->pool->phase) == NPI_PHASE_OPEN) { /* @pool-closed */
+            uint64_t free = room(shard, ring, bound, count);
+            unsigned taken = free < count ? (unsigned)free : count;
+            for (unsigned i = 0; i < taken; i++) {
+                npi_ring_put(ring, rank, i, &items[i]);
+            }
+            if (taken != 0) {
+                npi_ring_publish(ring, rank, taken);
+            }
+            result = (int)taken;
+        }
+        npi_ring_unclaim(ring);
+        return result;
+    }
+    return NPI_PUSH_BUSY;
+}
+
+/* With several lanes in use the one whose head has waited longest goes first. */
+static unsigned take_oldest(struct npi_shard *shard, enum npi_class rank, uint64_t refuse,
+                            struct npi_item *items)
+{
+    struct npi_ring *oldest = NULL;
+    uint64_t oldest_stamp = 0;
+    for (unsigned lane = 0; lane < NPI_LANES; lane++) {
+        uint64_t stamp;
+        if (npi_ring_peek(&shard->lanes[lane], rank, NPI_TASK_STAMP, &stamp) &&
+            (oldest == NULL || (int64_t)(stamp - oldest_stamp) < 0)) {
+            oldest = &shard->lanes[lane];
+            oldest_stamp = stamp;
+        }
+    }
+    return oldest == NULL ? 0 : npi_ring_take(oldest, rank, refuse, items, 1);
+}
+
+unsigned npi_shard_take(struct npi_shard *shard, uint64_t refuse, struct npi_item *items, unsigned max)
+{
+    bool single = npi_a64_load_relaxed(&shard->lanes_used) == 0;
+    for (unsigned rank = 0; rank < NPI_CLASS_COUNT; rank++) {
+        unsigned taken = single ? npi_ring_take(&shard->lanes[0], rank, refuse, items, max)
+                                : take_oldest(shard, (enum npi_class)rank, refuse, items);
+        if (taken != 0) {
+            return taken;
+        }
+    }
+    return 0;
+}
+
+bool npi_shard_quiet(const struct npi_shard *shard)
+{
+    for (unsigned lane = 0; lane < NPI_LANES; lane++) {
+        if (!npi_ring_quiet(&shard->lanes[lane])) {
+            return false;
+        }
+    }
+    return true;
+}
+
+bool npi_shard_claims_free(const struct npi_shard *shard)
+{
+    for (unsigned lane = 0; lane < NPI_LANES; lane++) {
+        if (npi_a64_load_sc(&shard->lanes[lane].claim) != 0) {
+            return false;
+        }
+    }
+    return true;
+}
+
+uint64_t npi_shard_depth(const struct npi_shard *shard)
+{
+    return depth_elsewhere(shard, NULL);
+}
+
+uint64_t npi_shard_waiting_of(const struct npi_shard *shard, enum npi_class rank)
+{
+    uint64_t waiting = 0;
+    for (unsigned lane = 0; lane < NPI_LANES; lane++) {
+        waiting += npi_ring_waiting(&shard->lanes[lane], rank);
+    }
+    return waiting;
+}
+
+uint64_t npi_shard_waiting(const struct npi_shard *shard)
+{
+    uint64_t waiting = 0;
+    for (unsigned rank = 0; rank < NPI_CLASS_COUNT; rank++) {
+        waiting += npi_shard_waiting_of(shard, (enum npi_class)rank);
+    }
+    return waiting;
+}
+
+uint64_t npi_shard_accepted(const struct npi_shard *shard, enum npi_class rank)
+{
+    uint64_t accepted = 0;
+    for (unsigned lane = 0; lane < NPI_LANES; lane++) {
+        accepted += npi_a64_load_acquire(&shard->lanes[lane].tail[rank]);
+    }
+    return accepted;
+}
+
+uint64_t npi_shard_taken(const struct npi_shard *shard)
+{
+    uint64_t taken = 0;
+    for (unsigned lane = 0; lane < NPI_LANES; lane++) {
+        for (unsigned rank = 0; rank < NPI_CLASS_COUNT; rank++) {
+            taken += npi_a64_load_acquire(&shard->lanes[lane].head[rank]);
+        }
+    }
+    return taken;
+}
+
+bool npi_shard_head_stamp(const struct npi_shard *shard, enum npi_class rank, uint64_t *stamp)
+{
+    bool any = false;
+    for (unsigned lane = 0; lane < NPI_LANES; lane++) {
+        uint64_t head;
+        if (npi_ring_peek(&shard->lanes[lane], rank, NPI_TASK_STAMP, &head) &&
+            (!any || (int64_t)(head - *stamp) < 0)) {
+            *stamp = head;
+            any = true;
+        }
+    }
+    return any;
+}
+
+
+bool npi_shard_reserve_thread(struct npi_shard *shard)
+{
+    struct numapool *pool = shard->pool;
+    uint32_t pool_max = npi_pool_threads_max(pool, npi_a32_load_relaxed(&pool->budget));
+    uint32_t threads = npi_a32_load_relaxed(&pool->threads);
+    do {
+        if (threads >= pool_max) {
+            return false;
+        }
+    } while (!npi_a32_cas_relaxed(&pool->threads, &threads, threads + 1));
+    threads = npi_a32_load_relaxed(&shard->threads);
+    do {
+        if (threads >= shard->worker_slots) {
+            (void)npi_a32_add_relaxed(&pool->threads, (uint32_t)-1);
+            return false;
+        }
+    } while (!npi_a32_cas_relaxed(&shard->threads, &threads, threads + 1));
+    return true;
+}
+
+void npi_shard_release_thread(struct npi_shard *shard)
+{
+    (void)npi_a32_add_relaxed(&shard->threads, (uint32_t)-1);
+    (void)npi_a32_add_relaxed(&shard->pool->threads, (uint32_t)-1);
+}
+
+void npi_shard_wake(struct npi_shard *shard, uint32_t self)
+{
+    struct npi_gate *gate = &shard->gate;
+    while (npi_gate_reserve(gate, true)) {
+        uint32_t sleeper = npi_gate_pop(gate);
+        if (sleeper != NPI_GATE_NOBODY) {
+            if (sleeper != self) {
+                npi_gate_rouse(gate, sleeper);
+            }
+            return;
+        }
+        if (npi_shard_reserve_thread(shard)) {
+            (void)npi_a32_add_sc(&shard->starts_wanted, 1); /* the permit waits for the new thread */
+            npi_shard_kick(shard);
+            return;
+        }
+        npi_gate_leave(gate, true);
+        /* Somebody who went to sleep while we held the searching mark may have relied on us. */
+        if ((uint32_t)npi_a64_load_sc(&gate->parked) == 0 || npi_shard_quiet(shard)) {
+            return;
+        }
+    }
+}
+
+void npi_shard_look(struct npi_shard *shard, uint32_t self)
+{
+    if (!npi_shard_quiet(shard)) {
+        npi_shard_wake(shard, self);
+    }
+}
+
+void npi_shard_kick(struct npi_shard *shard)
+{
+    if (npi_a32_swap_sc(&shard->control_word, 1) == 0) {
+        npi_park_wake(&shard->control_word, 1);
+    }
+}
+
+void npi_shard_view_publish(struct npi_shard *shard, const struct npi_shard_view *view)
+{
+    npi_snapshot_write(&shard->view_version, shard->view_words, view, NPI_SHARD_VIEW_WORDS);
+}
+
+void npi_shard_view_read(const struct npi_shard *shard, struct npi_shard_view *view)
+{
+    /* The writer is one thread that writes some forty words a tick; a torn copy is as good as the
+       one a tick earlier after a few tries, since every word by itself is valid. */
+    for (int turn = 0; turn < 64; turn++) {
+        if (npi_snapshot_read(&shard->view_version, shard->view_words, view, NPI_SHARD_VIEW_WORDS)) {
+            return;
+        }
+        npi_pause();
+    }
+}

@@ -1,0 +1,184 @@
+/*
+ * Stop 3: one locality domain's queue and the gate its workers wait at. Knows no other stop.
+ *
+ * The queue is four equal rings ("lanes") over the same bound. Everybody uses the first; a submitter
+ * that finds it claimed by somebody who does not run uses the next. The bound on waiting tasks is
+ * exact over all lanes: a claim counts as a task before its holder looks at the depth, so two
+ * holders in different lanes cannot both miss each other.
+ *
+ * @pool-closed     phase is stored (sc) by drain; a submitter loads it (sc) after its claim. Either it
+ *                  sees the new phase and publishes nothing, or drain, which waits until every
+ *                  claim was seen free, sees what it published.
+ * @lane-opened     lanes_used is stored (sc) before the claim of a further lane, and loaded (sc) by
+ *                  holders of the first lane after theirs.
+ */
+#ifndef NPI_FLOW_SHARD_H
+#define NPI_FLOW_SHARD_H
+
+#include "base/cacheline.h"
+#include "base/histogram.h"
+#include "base/snapshot.h"
+#include "flow/task.h"
+#include "policy/admit.h"
+#include "policy/forward.h"
+#include "policy/idle.h"
+#include "policy/scale.h"
+#include "queue/gate.h"
+#include "queue/ring.h"
+#include "topology/plan.h"
+
+#define NPI_LANES 4
+
+struct npi_worker;
+
+/* What the tick publishes for submitters and workers of all shards. */
+struct npi_shard_view {
+    struct npi_admit_gates admit;
+    struct npi_forward_gates forward;
+    struct npi_idle_gates idle;
+    double task_cpu_ns;
+    float cpus;
+    uint32_t cpu_free;
+    uint32_t standing_windows[NPI_CLASS_COUNT];
+    uint32_t pad;
+};
+
+#define NPI_SHARD_VIEW_WORDS ((sizeof(struct npi_shard_view) + 7) / 8)
+
+/* Counted where they happen, on slow paths only. */
+enum npi_refusal {
+    NPI_REFUSED_FULL,
+    NPI_REFUSED_SHED,
+    NPI_REFUSED_DEADLINE,
+    NPI_REFUSED_BYTES,
+    NPI_REFUSED_OTHER,
+    NPI_REFUSALS,
+};
+
+struct npi_times {
+    struct npi_histogram wait, run;
+};
+
+struct npi_shard {
+    /* set once */
+    struct numapool *pool;
+    unsigned index;
+    unsigned node;
+    const struct npi_plan_shard *plan;
+    uint32_t capacity_tasks;
+    uint32_t worker_slots;
+    uint32_t workers_kept; /* threads that never end for idleness */
+    struct npi_worker *workers;
+    struct npi_times *times; /* [times_count]: one per low worker, the last shared by all others */
+    uint32_t times_count;
+    uint16_t *order; /* other shards in distance order, cut into classes */
+    struct npi_forward_class *classes;
+    size_t class_count;
+    char *stacks; /* worker_slots + 1 of them */
+    size_t stack_stride_bytes;
+    void *pages; /* everything above that lives on the node */
+    size_t pages_bytes;
+
+    struct npi_ring lanes[NPI_LANES];
+    struct npi_gate gate;
+
+    /* written once per tick, read by every submit */
+    NPI_APART npi_a64 fast_tasks[NPI_CLASS_COUNT]; /* below this depth a submit asks nothing further */
+    npi_a64 lanes_used;
+    npi_a64 view_version;
+    npi_a64 view_words[NPI_SHARD_VIEW_WORDS];
+
+    /* written by submitters on slow paths */
+    NPI_APART npi_a64 refused[NPI_REFUSALS];
+    npi_a64 forwarded_out;
+
+    /* written for tasks that cross shards */
+    NPI_APART npi_a64 forwarded_in;
+    npi_a64 stolen_in;
+    npi_a64 stolen_out;
+    npi_a32 guests;     /* tasks of other homes queued here */
+    npi_a32 lent_in;    /* tasks of other homes running here, whose home was not CPU-saturated */
+    npi_a32 lent_out;   /* own tasks running elsewhere, likewise */
+    npi_a32 stealer;    /* one worker of a shard at a time looks at others */
+
+    /* written by workers now and then */
+    NPI_APART npi_a64 sojourn_ticks_min[NPI_CLASS_COUNT]; /* since the last tick, UINT64_MAX = none */
+    npi_a64 dropped_closed; /* dropped by destroy, on no worker */
+    npi_a64 wakes_spurious;
+    npi_a32 blocked;
+
+    /* threads: see flow/control.h */
+    NPI_APART npi_a32 threads;      /* alive or about to be */
+    npi_a32 starts_wanted;          /* permits reserved for threads that control has to start */
+    npi_a32 control_word;           /* futex: 1 = something to do */
+    npi_a32 control_idle;           /* control sleeps without a tick */
+    npi_a64 threads_started;
+    npi_a64 threads_exited;
+    npi_a64 quota;
+    npi_a64 cap;
+    npi_a32 slots_used; /* worker slots ever used; written by control, before the slot's thread starts */
+    struct npi_control *control;
+};
+
+enum npi_push {
+    NPI_PUSH_NO_ROOM = 0,
+    NPI_PUSH_CLOSED = -1, /* the pool takes no new tasks */
+    NPI_PUSH_BUSY = -2,   /* every lane is claimed by somebody who does not run */
+};
+
+/*
+ * Queues the first of count items of one rank as long as fewer than `bound` tasks of all classes wait.
+ * Returns how many, or one of the codes above. The caller notifies.
+ */
+int npi_shard_push(struct npi_shard *shard, enum npi_class rank, const struct npi_item *items,
+                   unsigned count, uint64_t bound);
+
+/* Takes the oldest tasks of the best class that has any; not those with a bit of `refuse`. */
+unsigned npi_shard_take(struct npi_shard *shard, uint64_t refuse, struct npi_item *items, unsigned max);
+
+/* Wakes or starts a worker if one should be. self: the calling worker if it is in the stack. */
+void npi_shard_wake(struct npi_shard *shard, uint32_t self);
+
+/* Counts one more thread in the shard and in the pool, or says that there may be none. */
+bool npi_shard_reserve_thread(struct npi_shard *shard);
+void npi_shard_release_thread(struct npi_shard *shard);
+
+/* After a push. */
+static inline void npi_shard_notify(struct npi_shard *shard)
+{
+    if (npi_permits_want_wake(npi_gate_permits(&shard->gate))) { /* @sleep-announced */
+        npi_shard_wake(shard, NPI_GATE_NOBODY);
+    }
+}
+
+/* After giving a permit back, or a raised limit: if there is work, somebody has to know. */
+void npi_shard_look(struct npi_shard *shard, uint32_t self);
+
+bool npi_shard_quiet(const struct npi_shard *shard);           /* @sleep-announced, all lanes */
+bool npi_shard_claims_free(const struct npi_shard *shard);     /* @pool-closed */
+uint64_t npi_shard_depth(const struct npi_shard *shard);       /* waiting and about to be published */
+uint64_t npi_shard_waiting(const struct npi_shard *shard);     /* published, all classes */
+uint64_t npi_shard_waiting_of(const struct npi_shard *shard, enum npi_class rank);
+uint64_t npi_shard_accepted(const struct npi_shard *shard, enum npi_class rank); /* ever queued here */
+uint64_t npi_shard_taken(const struct npi_shard *shard);       /* ever taken from here */
+bool npi_shard_head_stamp(const struct npi_shard *shard, enum npi_class rank, uint64_t *stamp);
+
+/* Wakes the control thread. */
+void npi_shard_kick(struct npi_shard *shard);
+
+void npi_shard_view_publish(struct npi_shard *shard, const struct npi_shard_view *view);
+void npi_shard_view_read(const struct npi_shard *shard, struct npi_shard_view *view);
+
+static inline uint32_t npi_shard_busy(const struct npi_shard *shard)
+{
+    uint64_t permits = npi_gate_permits(&shard->gate);
+    uint32_t active = npi_permits_active(permits), searching = npi_permits_searching(permits);
+    return active > searching ? active - searching : 0;
+}
+
+static inline void npi_shard_refused(struct npi_shard *shard, enum npi_refusal why, uint64_t count)
+{
+    (void)npi_a64_add_relaxed(&shard->refused[why], count);
+}
+
+#endif

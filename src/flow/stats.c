@@ -1,0 +1,80 @@
+/* Adding up; see stats.h. */
+#include "flow/stats.h"
+
+#include "flow/worker.h"
+
+/*
+ * A task that is forwarded is accepted by its home: the home counts what its own submitters got in,
+ * wherever it went.
+ */
+static uint64_t accepted(const struct npi_shard *shard)
+{
+    uint64_t queued = 0;
+    for (unsigned rank = 0; rank < NPI_CLASS_COUNT; rank++) {
+        queued += npi_shard_accepted(shard, (enum npi_class)rank);
+    }
+    return queued + npi_a64_load_relaxed(&shard->forwarded_out) -
+           npi_a64_load_relaxed(&shard->forwarded_in);
+}
+
+void npi_stats_add(const struct npi_shard *shard, struct numapool_shard_stats *stats,
+                   struct npi_histogram_sum *wait, struct npi_histogram_sum *run)
+{
+    /* Ends before beginnings: what is read as run or dropped is also read as accepted. */
+    uint32_t slots = npi_a32_load_acquire(&shard->slots_used);
+    for (uint32_t i = 0; i < slots; i++) {
+        stats->run += npi_a64_load_acquire(&shard->workers[i].done);
+        stats->dropped += npi_a64_load_acquire(&shard->workers[i].dropped);
+    }
+    stats->dropped += npi_a64_load_acquire(&shard->dropped_closed);
+
+    uint64_t in = accepted(shard), refused = 0;
+    uint64_t *refusals[NPI_REFUSALS] = {&stats->refused_full, &stats->refused_shed,
+                                        &stats->refused_deadline, &stats->refused_bytes,
+                                        &stats->refused_other};
+    for (unsigned why = 0; why < NPI_REFUSALS; why++) {
+        uint64_t count = npi_a64_load_relaxed(&shard->refused[why]);
+        *refusals[why] += count;
+        refused += count;
+    }
+    stats->accepted += in;
+    stats->submitted += in + refused;
+    stats->forwarded_in += npi_a64_load_relaxed(&shard->forwarded_in);
+    stats->forwarded_out += npi_a64_load_relaxed(&shard->forwarded_out);
+    stats->stolen_in += npi_a64_load_relaxed(&shard->stolen_in);
+    stats->stolen_out += npi_a64_load_relaxed(&shard->stolen_out);
+    stats->queue_depth += npi_shard_waiting(shard);
+    stats->queue_capacity += shard->capacity_tasks;
+
+    uint32_t threads = npi_a32_load_relaxed(&shard->threads);
+    uint32_t active = npi_permits_active(npi_gate_permits(&shard->gate));
+    uint32_t blocked = npi_a32_load_relaxed(&shard->blocked);
+    stats->workers += threads;
+    stats->workers_running += active;
+    stats->workers_blocked += blocked;
+    stats->workers_parked += threads > active + blocked ? threads - active - blocked : 0;
+    stats->quota += npi_a64_load_relaxed(&shard->quota);
+    stats->cap += npi_a64_load_relaxed(&shard->cap);
+    stats->wakes += npi_a64_load_relaxed(&shard->gate.wakes);
+    stats->wakes_spurious += npi_a64_load_relaxed(&shard->wakes_spurious);
+    stats->threads_started += npi_a64_load_relaxed(&shard->threads_started);
+    stats->threads_exited += npi_a64_load_relaxed(&shard->threads_exited);
+
+    for (uint32_t i = 0; wait != NULL && i < shard->times_count; i++) {
+        npi_histogram_add(wait, &shard->times[i].wait);
+        npi_histogram_add(run, &shard->times[i].run);
+    }
+}
+
+void npi_stats_times(struct numapool_shard_stats *stats, const struct npi_histogram_sum *wait,
+                     const struct npi_histogram_sum *run)
+{
+    stats->wait_p50_ns = npi_histogram_quantile_ns(wait, 500);
+    stats->wait_p99_ns = npi_histogram_quantile_ns(wait, 990);
+    stats->wait_p999_ns = npi_histogram_quantile_ns(wait, 999);
+    stats->wait_max_ns = wait->max_ns;
+    stats->run_p50_ns = npi_histogram_quantile_ns(run, 500);
+    stats->run_p99_ns = npi_histogram_quantile_ns(run, 990);
+    stats->run_p999_ns = npi_histogram_quantile_ns(run, 999);
+    stats->run_max_ns = run->max_ns;
+}

@@ -1,0 +1,304 @@
+/*
+ * The public submit calls. The common one is: find home, claim its ring, write four words, publish,
+ * look for sleepers. Everything unusual is asked in flow/admission.c.
+ */
+#include "flow/submit.h"
+
+#include "base/check.h"
+#include "flow/admission.h"
+#include "flow/group.h"
+#include "flow/pool.h"
+#include "flow/worker.h"
+#include "os/os.h"
+
+#define KNOWN_FLAGS (NUMAPOOL_ON_NODE | NUMAPOOL_STRICT_NODE | NUMAPOOL_DROP_OK)
+
+/* Tasks of a batch that are published together at most: two kilobytes of stack. */
+#define BATCH_ITEMS 32
+
+/* Between two tries of a waiting submit. */
+#define WAIT_STEP_NS_MIN UINT64_C(50000)
+#define WAIT_STEP_NS_MAX UINT64_C(2000000)
+
+unsigned npi_submit_caller_shard(struct numapool *pool)
+{
+    if (pool->shard_count == 1) {
+        return 0;
+    }
+    const struct npi_worker *self = npi_worker_self;
+    if (self != NULL && self->shard->pool == pool) {
+        return self->shard->index;
+    }
+    int cpu = npi_thread_cpu();
+    if (cpu >= 0 && (unsigned)cpu < pool->plan->cpu_slots) {
+        unsigned shard = pool->plan->shard_of_cpu[cpu];
+        if (shard != NPI_NO_SHARD) {
+            return shard;
+        }
+    }
+    static __thread struct {
+        uint64_t pool_id;
+        unsigned shard;
+    } dealt;
+    if (dealt.pool_id != pool->id) {
+        dealt.pool_id = pool->id;
+        dealt.shard = npi_a32_add_relaxed(&pool->dealt, 1) % pool->shard_count;
+    }
+    return dealt.shard;
+}
+
+/* Queues one task at its home or elsewhere. */
+static int enqueue(struct npi_shard *home, enum npi_class rank, struct npi_item *item)
+{
+    if (npi_item_deadline_ticks(item) == 0) {
+        uint64_t fast = npi_a64_load_relaxed(&home->fast_tasks[rank]);
+        if (NPI_LIKELY(fast != 0 && npi_shard_push(home, rank, item, 1, fast) == 1)) {
+            npi_shard_notify(home);
+            return NUMAPOOL_OK;
+        }
+    }
+    return npi_admission_decide(home, item);
+}
+
+int numapool_submit(numapool *pool, numapool_fn *run, void *arg)
+{
+    if (NPI_UNLIKELY(pool == NULL || run == NULL)) {
+        return NUMAPOOL_E_INVALID;
+    }
+    if (NPI_UNLIKELY(npi_pool_forked(pool))) {
+        return NUMAPOOL_E_FORKED;
+    }
+    unsigned shard = npi_submit_caller_shard(pool);
+    struct npi_item item;
+    item.hot[NPI_TASK_RUN] = (uint64_t)(uintptr_t)run;
+    item.hot[NPI_TASK_ARG] = (uint64_t)(uintptr_t)arg;
+    item.hot[NPI_TASK_STAMP] = npi_clock_ticks();
+    item.hot[NPI_TASK_META] = npi_meta(shard, NPI_CLASS_NORMAL, 0);
+    return enqueue(pool->shards[shard], NPI_CLASS_NORMAL, &item);
+}
+
+/* ------------------------------------------------------------------------ with everything */
+
+static bool valid(const struct numapool *pool, const struct numapool_task *task)
+{
+    if (task->run == NULL || task->task_class < NUMAPOOL_NORMAL ||
+        task->task_class > NUMAPOOL_SHEDDABLE || (task->flags & ~(unsigned)KNOWN_FLAGS) != 0 ||
+        (task->group != NULL && task->group->pool != pool)) {
+        return false;
+    }
+    for (unsigned i = 0; i < sizeof task->reserved / sizeof task->reserved[0]; i++) {
+        if (task->reserved[i] != 0) {
+            return false;
+        }
+    }
+    return (task->flags & NUMAPOOL_ON_NODE) == 0 ||
+           (task->node >= 0 && (unsigned)task->node < pool->node_count);
+}
+
+/* Where it belongs; false when STRICT_NODE means nothing there. */
+static bool find_home(struct numapool *pool, const struct numapool_task *task, struct npi_route *route,
+                      unsigned *home)
+{
+    struct npi_route_ask ask = {
+        .on_node = (task->flags & NUMAPOOL_ON_NODE) != 0 ? task->node : -1,
+        .data_node = task->near_data != NULL ? npi_space_node_of(pool->space, task->near_data) : -1,
+        .caller_shard = npi_submit_caller_shard(pool),
+        .strict = (task->flags & NUMAPOOL_STRICT_NODE) != 0,
+    };
+    npi_route_home(pool->routes, pool->node_count, &ask, route);
+    unsigned first = route->first_shard;
+    *home = first;
+    if (route->shard_count > 1) {
+        if (ask.caller_shard >= first && ask.caller_shard < first + route->shard_count) {
+            *home = ask.caller_shard;
+        } else {
+            uint32_t depths[64];
+            size_t count = route->shard_count < 64 ? route->shard_count : 64;
+            for (size_t i = 0; i < count; i++) {
+                depths[i] = (uint32_t)npi_shard_depth(pool->shards[first + i]);
+            }
+            *home = first + (unsigned)npi_route_least(depths, count, (uint32_t)npi_clock_ticks());
+        }
+    }
+    return !ask.strict || !pool->plan->shards[*home].spans_nodes;
+}
+
+static void pack(struct npi_item *item, const struct numapool_task *task, unsigned home,
+                 enum npi_affinity affinity, uint64_t now)
+{
+    uint64_t flags = (affinity == NPI_AFFINITY_STRICT ? NPI_META_STRICT : 0) |
+                     (affinity == NPI_AFFINITY_DATA ? NPI_META_DATA : 0) |
+                     ((task->flags & NUMAPOOL_DROP_OK) != 0 ? NPI_META_DROP_OK : 0);
+    bool full = task->drop != NULL || task->group != NULL || task->deadline_ns != 0 ||
+                task->bytes != 0 || (task->flags & NUMAPOOL_DROP_OK) != 0;
+    item->hot[NPI_TASK_RUN] = (uint64_t)(uintptr_t)task->run;
+    item->hot[NPI_TASK_ARG] = (uint64_t)(uintptr_t)task->arg;
+    item->hot[NPI_TASK_STAMP] = now;
+    item->hot[NPI_TASK_META] =
+        npi_meta(home, npi_rank_of_class(task->task_class), flags | (full ? NPI_ITEM_FULL : 0));
+    item->more[NPI_TASK_DROP] = (uint64_t)(uintptr_t)task->drop;
+    item->more[NPI_TASK_GROUP] = (uint64_t)(uintptr_t)task->group;
+    item->more[NPI_TASK_BYTES] = task->bytes;
+    item->more[NPI_TASK_DEADLINE] = 0;
+    if (task->deadline_ns != 0) {
+        /* Kept in ticks, so that the worker compares without asking for another clock. */
+        uint64_t now_ns = npi_clock_now_ns();
+        uint64_t left = task->deadline_ns > now_ns
+                            ? npi_clock_ns_to_ticks(task->deadline_ns - now_ns)
+                            : 0;
+        item->more[NPI_TASK_DEADLINE] = now + left > now ? now + left : (left != 0 ? UINT64_MAX : now);
+    }
+}
+
+/* Everything but the argument checks. */
+static int submit_checked(struct numapool *pool, const struct numapool_task *task)
+{
+    struct npi_route route;
+    unsigned home_index;
+    if (!find_home(pool, task, &route, &home_index)) {
+        return NUMAPOOL_E_INVALID;
+    }
+    struct npi_shard *home = pool->shards[home_index];
+    struct npi_item item;
+    pack(&item, task, home_index, route.affinity, npi_clock_ticks());
+    if (task->group == NULL && task->bytes == 0) {
+        return enqueue(home, npi_meta_rank(item.hot[NPI_TASK_META]), &item);
+    }
+
+    if (task->group != NULL && npi_group_is_cancelled(task->group)) {
+        npi_shard_refused(home, NPI_REFUSED_OTHER, 1);
+        return NUMAPOOL_E_CANCELLED;
+    }
+    if (task->bytes != 0 && !npi_space_reserve(pool->space, task->bytes)) {
+        bool open = npi_a32_load_sc(&pool->phase) == NPI_PHASE_OPEN;
+        npi_shard_refused(home, open ? NPI_REFUSED_BYTES : NPI_REFUSED_OTHER, 1);
+        return open ? NUMAPOOL_E_FULL : NUMAPOOL_E_CLOSED;
+    }
+    if (task->group != NULL) {
+        npi_group_join(task->group);
+    }
+    int result = enqueue(home, npi_meta_rank(item.hot[NPI_TASK_META]), &item);
+    if (result != NUMAPOOL_OK) {
+        npi_task_finish(pool->space, &item);
+    }
+    return result;
+}
+
+int numapool_submit_task(numapool *pool, const struct numapool_task *task)
+{
+    if (pool == NULL || task == NULL) {
+        return NUMAPOOL_E_INVALID;
+    }
+    if (npi_pool_forked(pool)) {
+        return NUMAPOOL_E_FORKED;
+    }
+    return valid(pool, task) ? submit_checked(pool, task) : NUMAPOOL_E_INVALID;
+}
+
+int numapool_submit_wait(numapool *pool, const struct numapool_task *task, uint64_t timeout_ns)
+{
+    if (pool == NULL || task == NULL) {
+        return NUMAPOOL_E_INVALID;
+    }
+    if (npi_pool_forked(pool)) {
+        return NUMAPOOL_E_FORKED;
+    }
+    if (!valid(pool, task)) {
+        return NUMAPOOL_E_INVALID;
+    }
+    if (npi_worker_self != NULL && npi_worker_self->shard->pool == pool) {
+        return NUMAPOOL_E_DEADLOCK;
+    }
+    uint64_t begin = npi_clock_now_ns();
+    uint64_t until = timeout_ns > UINT64_MAX - begin ? UINT64_MAX : begin + timeout_ns;
+    npi_a32 nothing = {0};
+    uint64_t step = WAIT_STEP_NS_MIN;
+    for (;;) {
+        int result = submit_checked(pool, task);
+        if ((result != NUMAPOOL_E_FULL && result != NUMAPOOL_E_SHED) || timeout_ns == 0) {
+            return result;
+        }
+        /* The pool keeps no list of waiting submitters: they would have to be woken by workers, and
+           the hint says when room is likely. Bounded both ways, growing while it is wrong. */
+        uint64_t hint = npi_admission_retry_after_ns(pool) / 4;
+        uint64_t pause = hint > step ? hint : step;
+        pause = pause < WAIT_STEP_NS_MAX ? pause : WAIT_STEP_NS_MAX;
+        uint64_t now = npi_clock_now_ns();
+        if (now >= until) {
+            return NUMAPOOL_E_TIMEDOUT;
+        }
+        uint64_t next = until - now < pause ? until : now + pause;
+        (void)npi_park_wait(&nothing, 0, next);
+        step *= 2;
+    }
+}
+
+/* ------------------------------------------------------------------------------- batches */
+
+/* May this task be published together with plain neighbours? */
+static bool plain(const struct numapool_task *task)
+{
+    return task->group == NULL && task->bytes == 0 && task->deadline_ns == 0;
+}
+
+int numapool_submit_batch(numapool *pool, const struct numapool_task *tasks, size_t count,
+                          size_t *accepted)
+{
+    if (pool == NULL || accepted == NULL || (tasks == NULL && count != 0)) {
+        return NUMAPOOL_E_INVALID;
+    }
+    *accepted = 0;
+    if (npi_pool_forked(pool)) {
+        return NUMAPOOL_E_FORKED;
+    }
+    size_t done = 0;
+    int result = NUMAPOOL_OK;
+    uint64_t now = npi_clock_ticks();
+    while (done < count && result == NUMAPOOL_OK) {
+        struct npi_item items[BATCH_ITEMS];
+        struct npi_route route;
+        unsigned n = 0, home = 0;
+        enum npi_class rank = NPI_CLASS_NORMAL;
+        /* A run of tasks with one destination, as long as the fast gate lets it in. */
+        while (n < BATCH_ITEMS && done + n < count) {
+            const struct numapool_task *task = &tasks[done + n];
+            unsigned to;
+            if (!valid(pool, task) || !find_home(pool, task, &route, &to)) {
+                result = NUMAPOOL_E_INVALID;
+                break;
+            }
+            enum npi_class task_rank = npi_rank_of_class(task->task_class);
+            if (!plain(task) || (n != 0 && (to != home || task_rank != rank))) {
+                break;
+            }
+            home = to;
+            rank = task_rank;
+            pack(&items[n++], task, home, route.affinity, now);
+        }
+        int pushed = 0;
+        if (n != 0) {
+            struct npi_shard *shard = pool->shards[home];
+            uint64_t fast = npi_a64_load_relaxed(&shard->fast_tasks[rank]);
+            pushed = fast != 0 ? npi_shard_push(shard, rank, items, n, fast) : 0;
+            pushed = pushed > 0 ? pushed : 0;
+            if (pushed > 0) {
+                npi_shard_notify(shard);
+                done += (size_t)pushed;
+            }
+        }
+        if (n != 0 && (unsigned)pushed == n) {
+            continue; /* a mistake behind them ends the loop with its code */
+        }
+        if (n != 0 || result == NUMAPOOL_OK) {
+            result = submit_checked(pool, &tasks[done]);
+            done += result == NUMAPOOL_OK;
+        }
+    }
+    *accepted = done;
+    return result;
+}
+
+uint64_t numapool_retry_after_ns(numapool *pool)
+{
+    return pool == NULL || npi_pool_forked(pool) ? 0 : npi_admission_retry_after_ns(pool);
+}

@@ -1,0 +1,456 @@
+/* A worker's life; the drawing stands in worker.h. */
+#include "flow/worker.h"
+
+#include "base/check.h"
+#include "flow/group.h"
+#include "flow/overflow.h"
+#include "flow/pool.h"
+#include "os/os.h"
+#include "topology/place.h"
+
+#include <limits.h>
+
+/* A claimer whose store is not visible yet is given this long before its sleeper looks again. */
+#define CLAIM_WAIT_NS UINT64_C(1000000)
+
+/* Scheduler slice asked for workers: a woken worker then preempts a busy waker within it, instead of
+   waiting 3 ms behind it. */
+#define SLICE_NS UINT64_C(100000)
+
+__thread struct npi_worker *npi_worker_self __attribute__((tls_model("initial-exec")));
+
+void npi_worker_init(struct npi_worker *worker, struct npi_shard *shard, uint32_t index)
+{
+    worker->shard = shard;
+    worker->index = index;
+    worker->times_shared = index + 1 >= shard->times_count;
+    worker->times = &shard->times[worker->times_shared ? shard->times_count - 1 : index];
+    worker->scratch.space = shard->pool->space;
+    worker->scratch.node = shard->node;
+    worker->usage_fd = -1;
+}
+
+/* ------------------------------------------------------------------------------- running */
+
+static inline void count(npi_a64 *counter, uint64_t by)
+{
+    /* One writer: no read-modify-write. Release, so that drain, which adds the counters up, also
+       sees what the task wrote. */
+    npi_a64_store_release(counter, npi_a64_load_relaxed(counter) + by);
+}
+
+static void note_wait(struct npi_worker *worker, enum npi_class rank, uint64_t wait_ticks)
+{
+    npi_a64 *least = &worker->shard->sojourn_ticks_min[rank];
+    uint64_t before = npi_a64_load_relaxed(least);
+    while (wait_ticks < before && !npi_a64_cas_relaxed(least, &before, wait_ticks)) {
+    }
+}
+
+static void record(struct npi_worker *worker, uint64_t wait_ticks, uint64_t run_ticks)
+{
+    uint64_t wait_ns = npi_clock_ticks_to_ns(wait_ticks), run_ns = npi_clock_ticks_to_ns(run_ticks);
+    if (worker->times_shared) {
+        npi_histogram_record_shared(&worker->times->wait, wait_ns);
+        npi_histogram_record_shared(&worker->times->run, run_ns);
+    } else {
+        npi_histogram_record(&worker->times->wait, wait_ns);
+        npi_histogram_record(&worker->times->run, run_ns);
+    }
+    npi_a64_store_relaxed(&worker->run_ticks, npi_a64_load_relaxed(&worker->run_ticks) + run_ticks);
+}
+
+static void drop(struct npi_worker *worker, const struct npi_item *item, int why)
+{
+    npi_task_drop(worker->shard->pool->space, item, why);
+    count(&worker->dropped, 1);
+}
+
+/* Accepted, but is it still worth running? Drops it if not. */
+static bool still_wanted(struct npi_worker *worker, const struct npi_item *item, uint64_t now)
+{
+    numapool_group *group = npi_item_group(item);
+    if (group != NULL && npi_group_is_cancelled(group)) {
+        drop(worker, item, NUMAPOOL_E_CANCELLED);
+        return false;
+    }
+    uint64_t deadline = npi_item_deadline_ticks(item);
+    uint64_t meta = item->hot[NPI_TASK_META];
+    if (deadline == 0 && (meta & NPI_META_DROP_OK) == 0) {
+        return true;
+    }
+    struct npi_shard_view view = {0};
+    npi_shard_view_read(worker->shard, &view);
+    if (deadline != 0) {
+        /* Ticks to nanoseconds around now, so that the policy sees one clock. */
+        uint64_t left_ns = deadline > now ? npi_clock_ticks_to_ns(deadline - now) : 0;
+        if (left_ns == 0 || npi_admit_expired(0, left_ns, view.admit.task_ns)) {
+            drop(worker, item, NUMAPOOL_E_DEADLINE);
+            return false;
+        }
+    }
+    uint64_t age_ns = npi_clock_ticks_to_ns(now - item->hot[NPI_TASK_STAMP]);
+    if ((meta & NPI_META_DROP_OK) != 0 &&
+        npi_admit_slough(&worker->shard->pool->params,
+                         view.standing_windows[npi_meta_rank(meta)], age_ns)) {
+        drop(worker, item, NUMAPOOL_E_SHED);
+        return false;
+    }
+    return true;
+}
+
+/* What has to happen when a task's function has returned or its thread ends inside it. */
+static void finish(struct npi_worker *worker)
+{
+    const struct npi_item *item = worker->task;
+    if (NPI_UNLIKELY(worker->scratch.taken_bytes != 0 || worker->scratch.granted_bytes != 0)) {
+        npi_scratch_end(&worker->scratch);
+    }
+    worker->task = NULL;
+    npi_a64_store_relaxed(&worker->started_ticks, 0);
+    if (NPI_UNLIKELY(worker->lent)) {
+        npi_overflow_returned(worker, npi_meta_home(item->hot[NPI_TASK_META]));
+    }
+    /* Counted before the group learns of it: who was told that all have finished finds them counted. */
+    count(&worker->done, 1);
+    npi_task_finish(worker->shard->pool->space, item);
+}
+
+/* Runs one task that started waiting at its stamp; returns the time it ended. */
+static uint64_t run(struct npi_worker *worker, const struct npi_item *item, uint64_t now)
+{
+    uint64_t meta = item->hot[NPI_TASK_META];
+    uint64_t wait_ticks = now - item->hot[NPI_TASK_STAMP];
+    if ((int64_t)wait_ticks < 0) {
+        wait_ticks = 0; /* counters of two processors may differ by a few ticks */
+    }
+    note_wait(worker, npi_meta_rank(meta), wait_ticks);
+    if (npi_item_is_full(item)) {
+        if (!still_wanted(worker, item, now)) {
+            return npi_clock_ticks();
+        }
+        if (npi_item_bytes(item) != 0) {
+            npi_scratch_begin(&worker->scratch, npi_item_bytes(item));
+        }
+    }
+    if (NPI_UNLIKELY(npi_meta_home(meta) != worker->shard->index)) {
+        npi_overflow_borrowed(worker, npi_meta_home(meta));
+    }
+    worker->task = item;
+    npi_a64_store_relaxed(&worker->function, item->hot[NPI_TASK_RUN]);
+    npi_a64_store_relaxed(&worker->started_ticks, now);
+
+    npi_item_run(item)(npi_item_arg(item));
+
+    while (NPI_UNLIKELY(worker->block_depth != 0)) {
+        npi_worker_block_end(worker); /* the task forgot */
+    }
+    uint64_t end = npi_clock_ticks();
+    record(worker, wait_ticks, end - now);
+    finish(worker);
+    return end;
+}
+
+/* ----------------------------------------------------------------------- waiting in a task */
+
+bool npi_worker_block_begin(struct npi_worker *worker)
+{
+    if (worker->block_depth++ != 0) {
+        return worker->permit_lent;
+    }
+    struct npi_shard *shard = worker->shard;
+    struct numapool *pool = shard->pool;
+    uint32_t budget = npi_a32_load_relaxed(&pool->budget);
+    uint32_t most = npi_pool_threads_max(pool, budget) - budget;
+    uint32_t blocked = npi_a32_load_relaxed(&pool->blocked);
+    do {
+        if (blocked >= most) {
+            return false;
+        }
+    } while (!npi_a32_cas_relaxed(&pool->blocked, &blocked, blocked + 1));
+    (void)npi_a32_add_relaxed(&shard->blocked, 1);
+    worker->permit_lent = true;
+    npi_gate_leave(&shard->gate, false);
+    npi_shard_look(shard, NPI_GATE_NOBODY);
+    return true;
+}
+
+static void take_permit_back(struct npi_worker *worker)
+{
+    worker->permit_lent = false;
+    (void)npi_a32_add_relaxed(&worker->shard->blocked, (uint32_t)-1);
+    (void)npi_a32_add_relaxed(&worker->shard->pool->blocked, (uint32_t)-1);
+}
+
+void npi_worker_block_end(struct npi_worker *worker)
+{
+    if (worker->block_depth == 0 || --worker->block_depth != 0 || !worker->permit_lent) {
+        return;
+    }
+    /* The task goes on at once; if that makes one too many, somebody parks at a task's end. */
+    npi_gate_enter(&worker->shard->gate);
+    take_permit_back(worker);
+}
+
+/* --------------------------------------------------------------------------------- idle */
+
+/* A drain that waits for the last task wants to know that somebody ran out of them. */
+static void tell_drain(struct numapool *pool)
+{
+    if (npi_a32_load_sc(&pool->phase) != NPI_PHASE_OPEN) {
+        (void)npi_a32_add_sc(&pool->drained, 1);
+        npi_park_wake(&pool->drained, INT_MAX);
+    }
+}
+
+static bool closing(const struct npi_worker *worker)
+{
+    return npi_a32_load_sc(&worker->shard->pool->phase) == NPI_PHASE_CLOSING;
+}
+
+/* One fewer thread, if the shard may have one fewer. */
+static bool may_end(struct npi_shard *shard, bool closing_now)
+{
+    uint32_t threads = npi_a32_load_relaxed(&shard->threads);
+    do {
+        if (!closing_now && threads <= shard->workers_kept) {
+            return false;
+        }
+    } while (!npi_a32_cas_relaxed(&shard->threads, &threads, threads - 1));
+    (void)npi_a32_add_relaxed(&shard->pool->threads, (uint32_t)-1);
+    return true;
+}
+
+static void thread_ended(struct npi_worker *worker)
+{
+    npi_a32_store_relaxed(&worker->tid, 0);
+    (void)npi_a64_add_relaxed(&worker->shard->threads_exited, 1);
+    npi_worker_self = NULL;
+}
+
+/* Ends a sleeper that nobody wants. False: it was woken meanwhile. */
+static bool quit(struct npi_worker *worker, bool closing_now)
+{
+    struct npi_shard *shard = worker->shard;
+    if (!may_end(shard, closing_now)) {
+        return false;
+    }
+    if (npi_gate_quit(&shard->gate, worker->index)) {
+        return true;
+    }
+    (void)npi_a32_add_relaxed(&shard->threads, 1);
+    (void)npi_a32_add_relaxed(&shard->pool->threads, 1);
+    return false;
+}
+
+/* Sleeps without a permit. True: woken, with a permit, searching. False: the thread ends. */
+static bool park(struct npi_worker *worker, bool searching, bool holds_permit)
+{
+    struct npi_shard *shard = worker->shard;
+    uint64_t idle_exit_ns = shard->pool->config.idle_exit_ns;
+    npi_scratch_cool(&worker->scratch);
+    worker->parked = true;
+    npi_gate_push(&shard->gate, worker->index);
+    if (holds_permit) {
+        npi_gate_leave(&shard->gate, searching);
+    }
+    tell_drain(shard->pool);
+    bool kept = false;
+    uint64_t exit_at_ns = UINT64_MAX;
+    for (;;) {
+        if (closing(worker) && quit(worker, true)) {
+            return false;
+        }
+        /* Second half of @sleep-announced. Claims first: what a claim seen free has published is
+           visible. A claim still held may belong to somebody who looked for sleepers already and
+           whose store is on its way, or to somebody who does not run: then look again soon. */
+        bool claims_free = npi_shard_claims_free(shard);
+        if (npi_shard_waiting(shard) != 0) {
+            npi_shard_wake(shard, worker->index);
+        }
+        if (!kept && exit_at_ns == UINT64_MAX && idle_exit_ns != NUMAPOOL_OFF &&
+            npi_a32_load_relaxed(&shard->threads) > shard->workers_kept) {
+            exit_at_ns = npi_clock_now_ns() + idle_exit_ns;
+        }
+        uint64_t wait_until_ns = exit_at_ns;
+        if (!claims_free) {
+            uint64_t soon = npi_clock_now_ns() + CLAIM_WAIT_NS;
+            wait_until_ns = soon < exit_at_ns ? soon : exit_at_ns;
+        }
+        if (npi_gate_sleep(&shard->gate, worker->index, wait_until_ns)) {
+            break;
+        }
+        if (exit_at_ns != UINT64_MAX && npi_clock_now_ns() >= exit_at_ns) {
+            if (quit(worker, false)) {
+                return false;
+            }
+            kept = true; /* needed after all: sleep on without a date */
+            exit_at_ns = UINT64_MAX;
+        }
+    }
+    worker->parked = false;
+    worker->searching = true;
+    if (npi_a32_load_sc(&shard->control_idle) != 0) { /* @control-idle */
+        npi_shard_kick(shard);
+    }
+    return true;
+}
+
+/* Looks for a task here and elsewhere. True: found, and no longer searching. */
+static bool search(struct npi_worker *worker, struct npi_item *item)
+{
+    struct npi_shard *shard = worker->shard;
+    struct npi_shard_view view = {0};
+    npi_shard_view_read(shard, &view);
+    uint32_t others = npi_permits_searching(npi_gate_permits(&shard->gate));
+    uint64_t spin_ns = npi_idle_spin_ns(&view.idle, &worker->idle, others > 0 ? others - 1 : 0);
+    uint64_t begin = npi_clock_ticks(), spin_ticks = npi_clock_ns_to_ticks(spin_ns);
+    bool found = false;
+    do {
+        found = npi_shard_take(shard, 0, item, 1) != 0 ||
+                npi_overflow_steal(worker, &view, item);
+        if (found) {
+            break;
+        }
+        for (int i = 0; i < 8 && spin_ns != 0; i++) {
+            npi_pause();
+        }
+    } while (spin_ns != 0 && npi_clock_ticks() - begin < spin_ticks);
+    if (spin_ns != 0) {
+        npi_idle_note(&worker->idle, found);
+    }
+    if (!found) {
+        return false;
+    }
+    worker->searching = false;
+    uint64_t permits = npi_gate_found(&shard->gate);
+    if (npi_permits_want_wake(permits) && !npi_shard_quiet(shard)) {
+        npi_shard_wake(shard, NPI_GATE_NOBODY); /* the chain goes on while there is work */
+    }
+    return true;
+}
+
+/* ---------------------------------------------------------------------------- the thread */
+
+/* Leaves when the limit was lowered below the workers that run. False: the thread ends. */
+static bool obey_limit(struct npi_worker *worker)
+{
+    struct npi_gate *gate = &worker->shard->gate;
+    uint64_t permits = npi_a64_load_relaxed(&gate->permits);
+    while (NPI_UNLIKELY(npi_permits_active(permits) > npi_permits_limit(permits))) {
+        if (!npi_gate_leave_if_over(gate)) {
+            return true;
+        }
+        if (!park(worker, false, false)) {
+            return false;
+        }
+        permits = npi_a64_load_relaxed(&gate->permits);
+    }
+    return true;
+}
+
+static void run_loop(struct npi_worker *worker)
+{
+    struct npi_shard *shard = worker->shard;
+    struct npi_item *item = &worker->item;
+    bool woken = false;
+    uint64_t now = 0;
+    for (;;) {
+        if (!worker->searching) {
+            if (!obey_limit(worker)) {
+                return;
+            }
+        }
+        if (!worker->searching) {
+            if (npi_shard_take(shard, 0, item, 1) != 0) {
+                now = run(worker, item, now);
+                continue;
+            }
+            worker->searching = true;
+            npi_gate_search(&shard->gate);
+        }
+        if (search(worker, item)) {
+            now = run(worker, item, npi_clock_ticks());
+            woken = false;
+            continue;
+        }
+        if (woken) {
+            (void)npi_a64_add_relaxed(&shard->wakes_spurious, 1);
+        }
+        if (!park(worker, true, true)) {
+            return;
+        }
+        woken = true;
+    }
+}
+
+/* The task ended its thread: it counts as run, and the shard gets another worker. */
+static void on_thread_exit(void *arg)
+{
+    struct npi_worker *worker = arg;
+    struct npi_shard *shard = worker->shard;
+    if (worker->parked || worker->task == NULL) {
+        return;
+    }
+    uint64_t start = npi_a64_load_relaxed(&worker->started_ticks);
+    uint64_t wait = start - worker->task->hot[NPI_TASK_STAMP];
+    record(worker, (int64_t)wait < 0 ? 0 : wait, npi_clock_ticks() - start);
+    worker->block_depth = 0;
+    bool lent = worker->permit_lent;
+    if (lent) {
+        take_permit_back(worker);
+    }
+    finish(worker);
+    npi_scratch_cool(&worker->scratch);
+    (void)may_end(shard, true);
+    thread_ended(worker);
+    npi_a32_store_release(&shard->gate.sleepers[worker->index].word, NPI_SLEEPER_FREE);
+    if (!lent) {
+        npi_gate_leave(&shard->gate, false);
+    }
+    npi_shard_look(shard, NPI_GATE_NOBODY);
+    tell_drain(shard->pool);
+}
+
+static void place(struct npi_worker *worker)
+{
+    struct npi_shard *shard = worker->shard;
+    struct numapool *pool = shard->pool;
+    if (pool->plan->pinning == NUMAPOOL_PIN_SHARD) {
+        if (npi_place_thread(0, &shard->plan->cpus) != 0) {
+            (void)npi_a64_add_relaxed(&pool->bind_denied, 1);
+        }
+    } else if (pool->plan->pinning == NUMAPOOL_PIN_CPU) {
+        int cpu = -1;
+        for (uint32_t i = 0; i <= worker->index % shard->plan->cpu_count; i++) {
+            cpu = npi_cpuset_next(&shard->plan->cpus, cpu);
+        }
+        struct npi_cpuset one = {0};
+        if (cpu < 0 || !npi_cpuset_add(&one, (unsigned)cpu) || npi_place_thread(0, &one) != 0) {
+            (void)npi_a64_add_relaxed(&pool->bind_denied, 1);
+        }
+        npi_cpuset_fini(&one);
+    }
+    if (pool->slices_granted) {
+        (void)npi_thread_slice(SLICE_NS);
+    }
+}
+
+void *npi_worker_main(void *arg)
+{
+    struct npi_worker *worker = arg;
+    struct npi_shard *shard = worker->shard;
+    npi_worker_self = worker;
+    (void)pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &(int){0});
+    npi_a32_store_relaxed(&worker->tid, (uint32_t)npi_thread_id());
+    (void)npi_a64_add_relaxed(&shard->threads_started, 1);
+    place(worker);
+    worker->searching = true;
+    worker->parked = false;
+    worker->task = NULL;
+    pthread_cleanup_push(on_thread_exit, worker);
+    run_loop(worker);
+    pthread_cleanup_pop(0);
+    thread_ended(worker);
+    return NULL;
+}

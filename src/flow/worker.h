@@ -1,0 +1,75 @@
+/*
+ * Stop 4: a worker takes tasks, runs them and parks. Owns the worker's life.
+ *
+ *                      found                    over the limit
+ *        +---------- SEARCHING <-----+       +------------------+
+ *        v             |   ^         |       |                  v
+ *     RUNNING ---------+   |       woken  RUNNING            PARKED --> LEFT
+ *        |   queue empty   |         |                          |   quit: idle too long,
+ *        |                 +---------+--------------------------+   or the pool closes
+ *        +--> BLOCKED --> RUNNING       block_begin, block_end
+ *
+ *   RUNNING    holds a permit, runs tasks one after the other        [run_loop]
+ *   SEARCHING  holds a permit, looks here, then at other shards,     [search]
+ *              spins for a measured while
+ *   PARKED     in the gate's stack, holds no permit                  [park]
+ *   BLOCKED    inside a task that waits; its permit runs another     [npi_worker_block_begin]
+ *              worker meanwhile
+ *   LEFT       its thread has ended or is about to                   [quit]
+ */
+#ifndef NPI_FLOW_WORKER_H
+#define NPI_FLOW_WORKER_H
+
+#include "base/cacheline.h"
+#include "flow/shard.h"
+#include "memory/memory.h"
+#include "os/os.h"
+
+struct npi_worker {
+    /* set once; thread, tid and joinable belong to control */
+    alignas(NPI_APART_BYTES) struct npi_shard *shard;
+    uint32_t index;
+    struct npi_times *times;
+    bool times_shared; /* several workers record there */
+
+    /* owner only */
+    struct npi_item item; /* here, not on the stack: it outlives a task that ends its thread */
+    const struct npi_item *task; /* the running one, NULL between tasks */
+    unsigned block_depth;
+    bool permit_lent; /* blocked, and its permit given away */
+    bool lent;        /* the running task counts in lent_in and lent_out */
+    bool searching;   /* how it holds its permit */
+    bool parked;      /* in the stack: pthread_exit cannot happen there */
+    struct npi_idle idle;
+    struct npi_scratch scratch;
+
+    /* written by the owner, read by anybody */
+    alignas(NPI_LINE_BYTES) npi_a64 done;
+    npi_a64 dropped;
+    npi_a64 run_ticks;     /* sum over tasks that have run */
+    npi_a64 started_ticks; /* of the running task, 0 between tasks */
+    npi_a64 function;      /* of the running task: named when it never returns */
+    npi_a32 tid;           /* 0 = no thread */
+
+    /* control's */
+    alignas(NPI_LINE_BYTES) pthread_t thread;
+    bool joinable;
+    int usage_fd;
+    bool sampled; /* usage_before holds */
+    struct npi_thread_usage usage_before;
+    uint64_t done_before, run_ticks_before;
+};
+
+/* The calling thread's worker, NULL in any other thread. */
+extern __thread struct npi_worker *npi_worker_self;
+
+void npi_worker_init(struct npi_worker *worker, struct npi_shard *shard, uint32_t index);
+
+/* Body of a worker's thread; arg is its npi_worker. It begins with a permit held, searching. */
+void *npi_worker_main(void *arg);
+
+/* False: no replacement may run, the permit is kept. Calls nest. */
+bool npi_worker_block_begin(struct npi_worker *worker);
+void npi_worker_block_end(struct npi_worker *worker);
+
+#endif

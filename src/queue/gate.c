@@ -1,0 +1,109 @@
+/* Permits and sleepers; the protocol stands in gate.h. */
+#include "queue/gate.h"
+
+#include "base/check.h"
+#include "os/os.h"
+
+#include <errno.h>
+
+void npi_gate_init(struct npi_gate *gate, struct npi_sleeper *sleepers, uint32_t limit)
+{
+    gate->sleepers = sleepers;
+    npi_a64_init(&gate->permits, (uint64_t)limit << NPI_GATE_LIMIT_SHIFT);
+    npi_a64_init(&gate->parked, 0);
+    npi_a64_init(&gate->wakes, 0);
+}
+
+bool npi_gate_reserve(struct npi_gate *gate, bool alone)
+{
+    uint64_t permits = npi_a64_load_sc(&gate->permits);
+    for (;;) {
+        if (npi_permits_active(permits) >= npi_permits_limit(permits) ||
+            (alone && npi_permits_searching(permits) != 0)) {
+            return false;
+        }
+        if (npi_a64_cas_sc(&gate->permits, &permits,
+                           permits + NPI_GATE_ACTIVE + NPI_GATE_SEARCHING)) {
+            return true;
+        }
+    }
+}
+
+bool npi_gate_leave_if_over(struct npi_gate *gate)
+{
+    uint64_t permits = npi_a64_load_sc(&gate->permits);
+    while (npi_permits_active(permits) > npi_permits_limit(permits)) {
+        if (npi_a64_cas_sc(&gate->permits, &permits, permits - NPI_GATE_ACTIVE)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+uint64_t npi_gate_set_limit(struct npi_gate *gate, uint32_t limit)
+{
+    uint64_t permits = npi_a64_load_sc(&gate->permits);
+    uint64_t wanted = (uint64_t)limit << NPI_GATE_LIMIT_SHIFT;
+    uint64_t rest_mask = (UINT64_C(1) << NPI_GATE_LIMIT_SHIFT) - 1;
+    while (!npi_a64_cas_sc(&gate->permits, &permits, wanted | (permits & rest_mask))) {
+    }
+    return permits;
+}
+
+void npi_gate_push(struct npi_gate *gate, uint32_t worker)
+{
+    struct npi_sleeper *sleeper = &gate->sleepers[worker];
+    npi_a32_store_relaxed(&sleeper->word, NPI_SLEEPER_ASLEEP);
+    uint64_t top = npi_a64_load_relaxed(&gate->parked);
+    uint64_t mine;
+    do {
+        npi_a32_store_relaxed(&sleeper->next, (uint32_t)top);
+        /* The change count makes a pop fail that read our link before we were pushed again. */
+        mine = ((top >> 32) + 1) << 32 | (worker + 1);
+    } while (!npi_a64_cas_release(&gate->parked, &top, mine)); /* @sleeper-pushed */
+}
+
+uint32_t npi_gate_pop(struct npi_gate *gate)
+{
+    uint64_t top = npi_a64_load_acquire(&gate->parked); /* @sleeper-pushed */
+    for (;;) {
+        uint32_t index = (uint32_t)top;
+        if (index == 0) {
+            return NPI_GATE_NOBODY;
+        }
+        struct npi_sleeper *sleeper = &gate->sleepers[index - 1];
+        uint64_t below = ((top >> 32) + 1) << 32 | npi_a32_load_relaxed(&sleeper->next);
+        if (!npi_a64_cas_acq_rel(&gate->parked, &top, below)) {
+            continue;
+        }
+        if (npi_a32_swap_acq_rel(&sleeper->word, NPI_SLEEPER_WOKEN) == NPI_SLEEPER_ASLEEP) {
+            return index - 1; /* @permit-passed */
+        }
+        /* Its thread has left. Nobody but us holds the slot now. */
+        npi_a32_store_release(&sleeper->word, NPI_SLEEPER_FREE);
+        top = npi_a64_load_acquire(&gate->parked);
+    }
+}
+
+void npi_gate_rouse(struct npi_gate *gate, uint32_t worker)
+{
+    (void)npi_a64_add_relaxed(&gate->wakes, 1);
+    npi_park_wake(&gate->sleepers[worker].word, 1);
+}
+
+bool npi_gate_sleep(struct npi_gate *gate, uint32_t worker, uint64_t deadline_ns)
+{
+    npi_a32 *word = &gate->sleepers[worker].word;
+    while (npi_a32_load_acquire(word) == NPI_SLEEPER_ASLEEP) { /* @permit-passed */
+        if (npi_park_wait(word, NPI_SLEEPER_ASLEEP, deadline_ns) == -ETIMEDOUT) {
+            return npi_a32_load_acquire(word) != NPI_SLEEPER_ASLEEP;
+        }
+    }
+    return true;
+}
+
+bool npi_gate_quit(struct npi_gate *gate, uint32_t worker)
+{
+    uint32_t asleep = NPI_SLEEPER_ASLEEP;
+    return npi_a32_cas_acq_rel(&gate->sleepers[worker].word, &asleep, NPI_SLEEPER_LEFT);
+}

@@ -1,0 +1,170 @@
+/* The ring's operations; the protocol and its edges stand in ring.h. */
+#include "queue/ring.h"
+
+#include "base/check.h"
+
+/* A claim is held for some twenty instructions and a few cache misses. Someone who holds it through
+   this many pauses is not running. */
+#define CLAIM_TURNS 200
+
+size_t npi_ring_bytes(uint64_t capacity)
+{
+    uint64_t slots = 1;
+    while (slots < capacity) {
+        slots *= 2;
+    }
+    return (size_t)(slots * NPI_RING_CLASSES *
+                    (sizeof(struct npi_ring_slot) + sizeof(struct npi_ring_more)));
+}
+
+void npi_ring_init(struct npi_ring *ring, uint64_t capacity, void *memory, uint64_t start)
+{
+    uint64_t slots = 1;
+    while (slots < capacity) {
+        slots *= 2;
+    }
+    ring->mask = slots - 1;
+    struct npi_ring_slot *slot = memory;
+    struct npi_ring_more *more = (void *)(slot + NPI_RING_CLASSES * slots);
+    for (unsigned c = 0; c < NPI_RING_CLASSES; c++) {
+        ring->slots[c] = slot + c * slots;
+        ring->mores[c] = more + c * slots;
+        npi_a64_init(&ring->tail[c], start);
+        npi_a64_init(&ring->head[c], start);
+    }
+    npi_a64_init(&ring->claim, 0);
+    ring->tail_sum = start * NPI_RING_CLASSES;
+    ring->head_sum_seen = ring->tail_sum;
+}
+
+bool npi_ring_claim(struct npi_ring *ring, uint64_t count)
+{
+    for (int turn = 0; turn < CLAIM_TURNS; turn++) {
+        uint64_t free = 0;
+        if (npi_a64_load_relaxed(&ring->claim) == 0 &&
+            npi_a64_cas_sc(&ring->claim, &free, count)) { /* @ring-claimed, @sleep-announced */
+            NPI_PLAIN_READ(&ring->tail_sum);
+            NPI_PLAIN_READ(&ring->head_sum_seen);
+            return true;
+        }
+        npi_pause();
+    }
+    return false;
+}
+
+uint64_t npi_ring_depth_refreshed(struct npi_ring *ring)
+{
+    uint64_t sum = 0;
+    for (unsigned c = 0; c < NPI_RING_CLASSES; c++) {
+        sum += npi_a64_load_acquire(&ring->head[c]); /* @ring-emptied: pairs with take */
+    }
+    NPI_PLAIN_WRITE(&ring->head_sum_seen);
+    ring->head_sum_seen = sum;
+    return ring->tail_sum - sum;
+}
+
+void npi_ring_put(struct npi_ring *ring, unsigned rank, uint64_t offset, const struct npi_item *item)
+{
+    uint64_t at = (npi_a64_load_relaxed(&ring->tail[rank]) + offset) & ring->mask;
+    struct npi_ring_slot *slot = &ring->slots[rank][at];
+    for (unsigned i = 0; i < NPI_ITEM_HOT_WORDS; i++) {
+        npi_a64_store_relaxed(&slot->word[i], item->hot[i]);
+    }
+    if ((item->hot[NPI_ITEM_META] & NPI_ITEM_FULL) != 0) {
+        struct npi_ring_more *more = &ring->mores[rank][at];
+        for (unsigned i = 0; i < NPI_ITEM_MORE_WORDS; i++) {
+            npi_a64_store_relaxed(&more->word[i], item->more[i]);
+        }
+    }
+}
+
+void npi_ring_publish(struct npi_ring *ring, unsigned rank, uint64_t count)
+{
+    NPI_PLAIN_WRITE(&ring->tail_sum);
+    ring->tail_sum += count;
+    uint64_t tail = npi_a64_load_relaxed(&ring->tail[rank]);
+    npi_a64_store_release(&ring->tail[rank], tail + count); /* @ring-filled */
+}
+
+void npi_ring_unclaim(struct npi_ring *ring)
+{
+    npi_a64_store_release(&ring->claim, 0); /* @ring-claimed */
+}
+
+unsigned npi_ring_take(struct npi_ring *ring, unsigned rank, uint64_t refuse, struct npi_item *items,
+                       unsigned max)
+{
+    uint64_t head = npi_a64_load_acquire(&ring->head[rank]);
+    for (;;) {
+        uint64_t tail = npi_a64_load_acquire(&ring->tail[rank]); /* @ring-filled */
+        unsigned count = tail - head < max ? (unsigned)(tail - head) : max;
+        for (unsigned n = 0; n < count; n++) {
+            uint64_t at = (head + n) & ring->mask;
+            const struct npi_ring_slot *slot = &ring->slots[rank][at];
+            for (unsigned i = 0; i < NPI_ITEM_HOT_WORDS; i++) {
+                items[n].hot[i] = npi_a64_load_relaxed(&slot->word[i]);
+            }
+            uint64_t meta = items[n].hot[NPI_ITEM_META];
+            if ((meta & refuse) != 0) {
+                count = n;
+                break;
+            }
+            if ((meta & NPI_ITEM_FULL) != 0) {
+                const struct npi_ring_more *more = &ring->mores[rank][at];
+                for (unsigned i = 0; i < NPI_ITEM_MORE_WORDS; i++) {
+                    items[n].more[i] = npi_a64_load_relaxed(&more->word[i]);
+                }
+            }
+        }
+        if (count == 0) {
+            return 0;
+        }
+        /* Success says the head did not move while we copied, so no producer could reuse the slots;
+           its release half keeps the copying before it. @ring-emptied */
+        if (npi_a64_cas_acq_rel(&ring->head[rank], &head, head + count)) {
+            return count;
+        }
+    }
+}
+
+bool npi_ring_peek(const struct npi_ring *ring, unsigned rank, unsigned word, uint64_t *value)
+{
+    uint64_t head = npi_a64_load_acquire(&ring->head[rank]);
+    uint64_t tail = npi_a64_load_acquire(&ring->tail[rank]);
+    if (tail == head) {
+        return false;
+    }
+    *value = npi_a64_load_relaxed(&ring->slots[rank][head & ring->mask].word[word]);
+    return true;
+}
+
+uint64_t npi_ring_waiting(const struct npi_ring *ring, unsigned rank)
+{
+    /* The head first: the tail read later is never behind it. */
+    uint64_t head = npi_a64_load_acquire(&ring->head[rank]);
+    return npi_a64_load_acquire(&ring->tail[rank]) - head;
+}
+
+uint64_t npi_ring_depth(const struct npi_ring *ring)
+{
+    uint64_t depth = npi_a64_load_sc(&ring->claim);
+    for (unsigned c = 0; c < NPI_RING_CLASSES; c++) {
+        depth += npi_ring_waiting(ring, c);
+    }
+    return depth;
+}
+
+bool npi_ring_quiet(const struct npi_ring *ring)
+{
+    /* Claim before tails: a claim seen free was either given up, then its tail is visible, or comes
+       later, then its holder sees the announced sleeper. @sleep-announced */
+    if (npi_a64_load_sc(&ring->claim) != 0) {
+        return false;
+    }
+    for (unsigned c = 0; c < NPI_RING_CLASSES; c++) {
+        if (npi_a64_load_sc(&ring->tail[c]) != npi_a64_load_sc(&ring->head[c])) {
+            return false;
+        }
+    }
+    return true;
+}

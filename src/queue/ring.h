@@ -1,0 +1,117 @@
+/*
+ * A bounded many-to-many queue of tasks in three classes, with one claim word for its producers.
+ *
+ * Why not one sequence number per slot (the usual many-to-many ring): there a producer that is
+ * preempted between taking its slot and filling it hides every task behind it. Here a producer
+ * claims the whole ring for the few instructions it takes to write its tasks, and publishes them
+ * by one store of the tail; a second producer that finds the claim held for longer than such a
+ * write takes goes to another ring of the same shard ("lane", flow/shard.h). So a preempted producer
+ * delays its own task alone, a batch is published at once, and the claim is the one atomic
+ * read-modify-write of a submit. src/queue/README.md has the comparison.
+ *
+ * Consumers copy first and take by moving the head afterwards, so a preempted consumer delays nobody.
+ *
+ *   word        written by         read by      why this order
+ *   claim       producers          producers,   sc: also the first half of @sleep-announced (gate.h)
+ *                                  sleepers
+ *   tail[c]     claim holder       consumers    release: carries @ring-filled
+ *   head[c]     consumers          all          acq_rel: carries @ring-emptied, decides who took
+ *   slot words  claim holder       consumers    relaxed: published by tail; a reader that lost the
+ *                                               race for the head throws its copy away
+ *
+ * @ring-claimed   unlock, release claim  ->  claim, sc        the producers' own words are passed on
+ * @ring-filled    publish, release tail  ->  take, acquire    payload is complete before it is taken
+ * @ring-emptied   take, acq_rel head     ->  room, acquire    payload was copied before it is overwritten
+ *
+ * Beside: any producers, consumers and sleepers beside each other; init and fini beside nobody.
+ * Takes effect at: the tail store (publish), the head CAS (take).
+ * Progress: a producer that stops inside its claim stops this ring's other producers, not its
+ * consumers; claim() then gives up after a bounded wait. Everything else is lock-free.
+ */
+#ifndef NPI_QUEUE_RING_H
+#define NPI_QUEUE_RING_H
+
+#include "base/atomic.h"
+#include "base/cacheline.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define NPI_RING_CLASSES 3
+
+/* A task as the queue carries it. The first four words travel with every task, the rest only when
+   NPI_ITEM_FULL is set in `meta`; their meaning is flow/task.h's business. */
+#define NPI_ITEM_HOT_WORDS 4
+#define NPI_ITEM_MORE_WORDS 4
+#define NPI_ITEM_META 3 /* index of the meta word */
+#define NPI_ITEM_FULL (UINT64_C(1) << 63)
+
+struct npi_item {
+    uint64_t hot[NPI_ITEM_HOT_WORDS];
+    uint64_t more[NPI_ITEM_MORE_WORDS];
+};
+
+struct npi_ring_slot {
+    npi_a64 word[NPI_ITEM_HOT_WORDS];
+};
+
+struct npi_ring_more {
+    npi_a64 word[NPI_ITEM_MORE_WORDS];
+};
+
+struct npi_ring {
+    /* set once */
+    struct npi_ring_slot *slots[NPI_RING_CLASSES];
+    struct npi_ring_more *mores[NPI_RING_CLASSES];
+    uint64_t mask;
+
+    /* producers */
+    NPI_APART npi_a64 claim; /* tasks about to be published, 0 = free */
+    npi_a64 tail[NPI_RING_CLASSES];
+    uint64_t tail_sum; /* owned by the claim holder, as the next word */
+    uint64_t head_sum_seen;
+
+    /* consumers */
+    NPI_APART npi_a64 head[NPI_RING_CLASSES];
+};
+
+NPI_ASSERT_APART(struct npi_ring, mask, claim);
+NPI_ASSERT_APART(struct npi_ring, head_sum_seen, head);
+
+/* Bytes of memory a ring of a capacity needs beside its struct. */
+size_t npi_ring_bytes(uint64_t capacity);
+
+/* Lays a ring over zeroed memory of npi_ring_bytes(). start: where the free-running positions begin,
+   0 but for tests of their wrap-around. */
+void npi_ring_init(struct npi_ring *ring, uint64_t capacity, void *memory, uint64_t start);
+
+/* Tries to become the producer, for at most about 200 turns. count: tasks to come, at least 1. */
+bool npi_ring_claim(struct npi_ring *ring, uint64_t count);
+
+/* --- with the claim held */
+/* Tasks of all classes in this ring, by the cached heads: never below the truth. */
+static inline uint64_t npi_ring_depth_cached(const struct npi_ring *ring)
+{
+    return ring->tail_sum - ring->head_sum_seen;
+}
+uint64_t npi_ring_depth_refreshed(struct npi_ring *ring); /* exact when nobody takes meanwhile */
+void npi_ring_put(struct npi_ring *ring, unsigned rank, uint64_t offset, const struct npi_item *item);
+void npi_ring_publish(struct npi_ring *ring, unsigned rank, uint64_t count);
+void npi_ring_unclaim(struct npi_ring *ring);
+
+/* --- anybody */
+/* Copies up to max of the oldest tasks of a class and takes them. Stops before a task whose meta word
+   has any bit of `refuse` set. Returns how many. */
+unsigned npi_ring_take(struct npi_ring *ring, unsigned rank, uint64_t refuse, struct npi_item *items,
+                       unsigned max);
+/* The oldest waiting task's hot word, a hint that may be out of date; false when empty. */
+bool npi_ring_peek(const struct npi_ring *ring, unsigned rank, unsigned word, uint64_t *value);
+/* Tasks waiting in one class, and in all with those about to be published. */
+uint64_t npi_ring_waiting(const struct npi_ring *ring, unsigned rank);
+uint64_t npi_ring_depth(const struct npi_ring *ring);
+/* True only when nothing is published and nobody holds the claim. The second half of
+   @sleep-announced: to be asked after announcing sleep. */
+bool npi_ring_quiet(const struct npi_ring *ring);
+
+#endif
