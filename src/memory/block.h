@@ -1,0 +1,13 @@
+/*
+ * What the rest of src/memory may ask of the blocks; everybody else uses memory.h.
+ */
+#ifndef NPI_MEMORY_BLOCK_H
+#define NPI_MEMORY_BLOCK_H
+
+#include "memory/space.h"
+
+/* Gives the spans of a node that have no block in use back to its slice. Any thread, no slice's
+   lock held; heaps that are busy are left out. */
+void npi_block_collect(struct npi_slice *slice);
+
+#endif
