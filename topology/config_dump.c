@@ -3,8 +3,8 @@
  * comments, so that a dump of a fresh configuration is the list of everything that can be set.
  * What a file cannot hold (the log hook) is left out.
  */
+#include "topology/config_edit.h"
 #include "topology/quantity.h"
-#include "topology/settings.h"
 #include "topology/text.h"
 
 #include <stdlib.h>
@@ -81,10 +81,11 @@ static void add_shards(struct npi_text *text, const struct numapool_placement *p
     npi_text_add(text, ");\n");
 }
 
-/* Explicit shards leave no room for `shards`: together they would not load. */
-static struct numapool_config without_shards(const struct numapool_config *config)
+/* A copy of our size. Explicit shards leave no room for `shards`: together they would not load. */
+static struct numapool_config shown_of(const struct numapool_config *config)
 {
-    struct numapool_config copy = *config;
+    struct numapool_config copy = {0};
+    memcpy(&copy, config, config->struct_size < sizeof copy ? config->struct_size : sizeof copy);
     if (config->placement != NULL && config->placement->shard_count > 0)
         copy.shards = NUMAPOOL_PER_NODE;
     return copy;
@@ -93,11 +94,10 @@ static struct numapool_config without_shards(const struct numapool_config *confi
 int numapool_config_dump(const struct numapool_config *config, int fd)
 {
     struct npi_text text = {0};
-    if (config == NULL || config->struct_size < sizeof *config ||
-        npi_settings_validate(config, NULL) == NUMAPOOL_E_CONFIG ||
+    if (!npi_config_size_known(config) || npi_settings_validate(config, NULL) == NUMAPOOL_E_CONFIG ||
         (config->workers_max > 0 && config->workers_min > config->workers_max))
         return NUMAPOOL_E_INVALID;
-    struct numapool_config shown = without_shards(config);
+    struct numapool_config shown = shown_of(config);
     npi_text_add(&text, "version = 1;\n\n");
     add_group(&text, NPI_GROUP_POOL, "pool", &shown);
     npi_text_add(&text, "\n# Refuse this file on another machine.\n");

@@ -3,13 +3,25 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+
+bool npi_config_size_known(const struct numapool_config *config)
+{
+    return config != NULL && config->struct_size >= offsetof(struct numapool_config, reserved);
+}
+
+/* A caller's struct may be older and shorter, or newer with additions at its end that we leave be. */
+static size_t shared_size(const struct numapool_config *config)
+{
+    return config->struct_size < sizeof *config ? config->struct_size : sizeof *config;
+}
 
 int npi_config_edit_begin(struct npi_config_edit *edit, struct numapool_config *target)
 {
-    /* A newer caller's struct is longer; its additions are at the end and stay as they are. */
-    if (target == NULL || target->struct_size < sizeof *target)
+    if (!npi_config_size_known(target))
         return NUMAPOOL_E_INVALID;
-    *edit = (struct npi_config_edit){.target = target, .config = *target};
+    *edit = (struct npi_config_edit){.target = target};
+    memcpy(&edit->config, target, shared_size(target));
     struct numapool_placement *placement = NULL;
     if (!npi_placement_copy(&placement, target->placement))
         return NUMAPOOL_E_NOMEM;
@@ -47,9 +59,7 @@ int npi_config_edit_finish(struct npi_config_edit *edit, struct numapool_error *
         return result;
     }
     struct numapool_placement *old = edit->target->placement;
-    size_t struct_size = edit->target->struct_size;
-    *edit->target = edit->config;
-    edit->target->struct_size = struct_size;
+    memcpy(edit->target, &edit->config, shared_size(edit->target));
     npi_placement_free(old);
     return NUMAPOOL_OK;
 }

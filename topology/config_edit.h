@@ -15,7 +15,10 @@ struct npi_config_edit {
     struct npi_mistakes mistakes;
 };
 
-/* OK, _E_INVALID (NULL or a struct of another size), _E_NOMEM. After OK finish must be called. */
+/* Not NULL, and long enough to have all fields of version 0.1. */
+bool npi_config_size_known(const struct numapool_config *config);
+
+/* OK, _E_INVALID (not a configuration), _E_NOMEM. After OK finish must be called. */
 int npi_config_edit_begin(struct npi_config_edit *edit, struct numapool_config *target);
 
 /* Stores one value; forgets explicit shards when `shards` now says something else. */

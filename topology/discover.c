@@ -130,44 +130,33 @@ static struct npi_machine_node *insert_node(struct npi_machine *machine, unsigne
 }
 
 /*
- * Adds the online nodes that have CPUs of ours and no memory: hwloc leaves them out, and with them
- * the only statement of which memory is near those CPUs.
+ * Adds the online nodes that have CPUs of ours and no memory, or none that our control group allows.
+ * hwloc leaves them out, and with them the only statement of which memory is near those CPUs.
  */
 static int add_memoryless_nodes(struct npi_machine *machine, const char *root,
                                 const struct npi_cpuset *online,
                                 const struct npi_cpuset *allowed)
 {
-    struct npi_cpuset with_memory = {0};
-    char *text = npi_sysfs_read(root, NODE_DIRECTORY "/has_memory");
-    int result = 0;
-    /* Kernels before 3.8 say less; then every node counts as having memory, as it did for hwloc. */
-    bool known = text != NULL && npi_cpuset_parse(&with_memory, text, NULL) == NPI_CPUSET_PARSED;
-    free(text);
-    for (int id = npi_cpuset_next(online, -1); known && id >= 0 && result == 0;
-         id = npi_cpuset_next(online, id)) {
+    for (int id = npi_cpuset_next(online, -1); id >= 0; id = npi_cpuset_next(online, id)) {
         struct npi_cpuset cpus = {0};
-        if (npi_cpuset_has(&with_memory, (unsigned)id) ||
-            npi_machine_node_slot(machine, (unsigned)id) >= 0 ||
-            !read_list(root, (unsigned)id, "cpulist", &cpus)) {
-            npi_cpuset_fini(&cpus);
+        if (npi_machine_node_slot(machine, (unsigned)id) >= 0 ||
+            !read_list(root, (unsigned)id, "cpulist", &cpus))
             continue;
-        }
         npi_cpuset_intersect(&cpus, allowed);
-        if (npi_cpuset_count(&cpus) == 0) {
-            npi_cpuset_fini(&cpus);
-            continue;
-        }
-        struct npi_machine_node *node = insert_node(machine, (unsigned)id);
+        struct npi_machine_node *node = NULL;
+        bool ours = npi_cpuset_count(&cpus) > 0;
+        if (ours)
+            node = insert_node(machine, (unsigned)id);
         if (node == NULL) {
             npi_cpuset_fini(&cpus);
-            result = -ENOMEM;
-            break;
+            if (ours)
+                return -ENOMEM;
+            continue;
         }
         node->memoryless = true;
         node->cpus = cpus;
     }
-    npi_cpuset_fini(&with_memory);
-    return result;
+    return 0;
 }
 
 /* Fills unknown distances from the nodes' own rows, whose columns are the online nodes in order. */

@@ -30,7 +30,7 @@ enum npi_node_kind {
 struct npi_machine_node {
     unsigned os_index;
     enum npi_node_kind kind;
-    bool memoryless; /* has CPUs and no memory; only the live machine tells */
+    bool memoryless; /* has CPUs and no memory for us; only the live machine tells */
     bool cpuless;    /* known to have no CPUs; the CPUs in `cpus` are merely near it */
     uint64_t memory_bytes; /* 0 = unknown, unless memoryless */
     uint64_t free_bytes;   /* 0 = unknown */

@@ -71,7 +71,8 @@ struct npi_plan {
     unsigned node_count;
     struct npi_plan_node *nodes;
     unsigned shard_count;
-    struct npi_plan_shard *shards;
+    struct npi_plan_shard *shards; /* by node, so that a node's shards follow each other; explicit
+                                      ones in the order of the file */
     unsigned *distance;      /* [a * shard_count + b], 10 = local */
     bool distance_measured;  /* from the machine's table, not the 10/12/20 rule */
     double cpu_limit;        /* CPUs' worth granted by cpu.max; 0 = no limit */

@@ -262,16 +262,16 @@ static bool dissolve_idle_groups(struct npi_draft *draft)
     return true;
 }
 
-/* Found groups in a stable order: own memory before borrowed, by node, by lowest CPU. */
+/* Found groups in a stable order: by node, own CPUs before borrowed memory, by lowest CPU. */
 static int compare_groups(const void *a, const void *b)
 {
     const struct npi_draft_group *x = a, *y = b;
     if (x->placed != y->placed)
         return x->placed < y->placed ? -1 : 1;
-    if (x->placed < 0 && x->borrowed != y->borrowed)
-        return x->borrowed ? 1 : -1;
     if (x->placed < 0 && x->home != y->home)
         return x->home < y->home ? -1 : 1;
+    if (x->placed < 0 && x->borrowed != y->borrowed)
+        return x->borrowed ? 1 : -1;
     int low_x = npi_cpuset_next(&x->cpus, -1), low_y = npi_cpuset_next(&y->cpus, -1);
     return (low_x > low_y) - (low_x < low_y);
 }

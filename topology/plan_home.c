@@ -3,7 +3,8 @@
  *
  * A home is a node that has memory and is the first to cover some CPU. Several nodes may cover one
  * CPU (DRAM and HBM; memory without CPUs that is merely near): ordinary memory is asked first, and
- * within a kind a node with CPUs of its own. CPUs that no home covers borrow from the nearest.
+ * within a kind a node with CPUs of its own. CPUs that no home covers borrow from the nearest. Where no
+ * node covers any CPU (a control group may grant CPUs here and memory there) every node may lend.
  */
 #include "topology/plan_draft.h"
 
@@ -87,12 +88,15 @@ static bool covers_homed_cpu(const struct npi_draft *draft, unsigned slot)
 /* How a home compares for a CPU without memory: smaller is nearer. */
 struct nearness {
     size_t distance;
+    enum npi_node_kind kind;
     uint64_t memory_bytes; /* more is better */
 };
 
 static bool nearer(struct nearness a, struct nearness b)
 {
-    return a.distance != b.distance ? a.distance < b.distance : a.memory_bytes > b.memory_bytes;
+    if (a.distance != b.distance)
+        return a.distance < b.distance;
+    return a.kind != b.kind ? a.kind < b.kind : a.memory_bytes > b.memory_bytes;
 }
 
 /*
@@ -127,19 +131,20 @@ static size_t common_domain(const struct npi_machine *machine, unsigned cpu, uns
     return smallest;
 }
 
-static void borrow(struct npi_draft *draft, unsigned cpu)
+static void borrow(struct npi_draft *draft, unsigned cpu, const bool *lends)
 {
     const struct npi_machine *machine = draft->machine;
     int seat = find_seat(draft, cpu), chosen = -1;
     bool by_table = false;
     for (unsigned slot = 0; seat >= 0 && slot < machine->node_count; slot++)
-        by_table |= draft->is_home[slot] && npi_machine_distance(machine, (unsigned)seat, slot) > 0;
+        by_table |= lends[slot] && npi_machine_distance(machine, (unsigned)seat, slot) > 0;
     struct nearness best = {0};
     for (unsigned slot = 0; slot < machine->node_count; slot++) {
-        if (!draft->is_home[slot])
+        if (!lends[slot])
             continue;
         unsigned distance = by_table ? npi_machine_distance(machine, (unsigned)seat, slot) : 0;
-        struct nearness offer = {.memory_bytes = machine->nodes[slot].memory_bytes};
+        const struct npi_machine_node *node = &machine->nodes[slot];
+        struct nearness offer = {.kind = node->kind, .memory_bytes = node->memory_bytes};
         if (by_table)
             offer.distance = distance > 0 ? distance : SIZE_MAX;
         else
@@ -154,25 +159,52 @@ static void borrow(struct npi_draft *draft, unsigned cpu)
     draft->cpus[cpu].borrowed = chosen >= 0;
 }
 
+/* Whose memory CPUs without a home may use: that of homes, or of any node where there are none. */
+static void list_lenders(const struct npi_draft *draft, const unsigned *candidates, unsigned count,
+                         bool *lends)
+{
+    for (unsigned slot = 0; slot < draft->machine->node_count; slot++)
+        lends[slot] = draft->is_home[slot];
+    for (unsigned i = 0; draft->home_count == 0 && i < count; i++)
+        lends[candidates[i]] = true;
+}
+
+static void find_lenders(struct npi_draft *draft, const bool *lends)
+{
+    const struct npi_machine *machine = draft->machine;
+    for (unsigned i = 0; i < machine->cpu_count; i++)
+        if (draft->cpus[i].home < 0)
+            borrow(draft, i, lends);
+    for (unsigned i = 0; i < machine->cpu_count; i++) {
+        int home = draft->cpus[i].home;
+        if (home >= 0 && !draft->is_home[home]) {
+            draft->is_home[home] = true;
+            draft->home_count++;
+        }
+    }
+}
+
 bool npi_draft_find_homes(struct npi_draft *draft)
 {
     const struct npi_machine *machine = draft->machine;
     unsigned *order = calloc(machine->node_count + 1u, sizeof *order);
-    if (order == NULL)
-        return false;
+    bool *lends = calloc(machine->node_count + 1u, sizeof *lends);
+    bool done = order != NULL && lends != NULL;
     for (unsigned i = 0; i < machine->cpu_count; i++)
         draft->cpus[i].home = draft->cpus[i].seat = -1;
-    unsigned count = list_candidates(draft, order);
-    /* First those that share no CPU with an earlier one, then those that still have one alone. */
-    for (unsigned i = 0; i < count; i++)
-        if (!covers_homed_cpu(draft, order[i]))
-            take_cpus(draft, order[i]);
-    for (unsigned i = 0; i < count; i++)
-        if (!draft->is_home[order[i]])
-            take_cpus(draft, order[i]);
+    if (done) {
+        unsigned count = list_candidates(draft, order);
+        /* First those that share no CPU with an earlier one, then those that still have one alone. */
+        for (unsigned i = 0; i < count; i++)
+            if (!covers_homed_cpu(draft, order[i]))
+                take_cpus(draft, order[i]);
+        for (unsigned i = 0; i < count; i++)
+            if (!draft->is_home[order[i]])
+                take_cpus(draft, order[i]);
+        list_lenders(draft, order, count, lends);
+        find_lenders(draft, lends);
+    }
     free(order);
-    for (unsigned i = 0; i < machine->cpu_count && draft->home_count > 0; i++)
-        if (draft->cpus[i].home < 0)
-            borrow(draft, i);
-    return true;
+    free(lends);
+    return done;
 }

@@ -118,7 +118,8 @@ static char *reason_of(const struct npi_draft *draft, const struct npi_draft_gro
 /* One node and several caches or packages: the machine may be hiding its nodes. */
 static bool note_hidden_structure(const struct npi_draft *draft, struct npi_plan *plan)
 {
-    if (draft->shards_by != NUMAPOOL_PER_NODE || plan->shard_count != 1)
+    if (draft->shards_by != NUMAPOOL_PER_NODE || plan->shard_count != 1 ||
+        draft->groups[0].home < 0)
         return true;
     struct npi_cpuset packages = {0}, caches = {0};
     bool done = true;
