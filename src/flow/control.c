@@ -102,7 +102,7 @@ static int start_worker(struct npi_control *control)
 static bool provide(struct npi_control *control)
 {
     struct npi_shard *shard = control->shard;
-    uint32_t sleeper = npi_gate_pop(&shard->gate);
+    uint32_t sleeper = npi_gate_pop(&shard->gate, NPI_SLEEPER_WOKEN);
     if (sleeper != NPI_GATE_NOBODY) { /* one went to sleep meanwhile */
         npi_shard_release_thread(shard);
         npi_gate_rouse(&shard->gate, sleeper);
@@ -147,6 +147,39 @@ static void start_wanted(struct npi_control *control)
         }
         going = provide(control);
     }
+}
+
+/*
+ * The pool has as many threads as it may have, and those of other shards sleep: they end, so that
+ * this shard can start its own. Their own time to end may be seconds away.
+ */
+static void call_threads(struct npi_shard *shard)
+{
+    struct numapool *pool = shard->pool;
+    if (npi_a32_load_relaxed(&shard->threads_wanted) == 0) {
+        return;
+    }
+    npi_a32_store_relaxed(&shard->threads_wanted, 0);
+    uint64_t permits = npi_gate_permits(&shard->gate);
+    uint32_t limit = npi_permits_limit(permits), active = npi_permits_active(permits);
+    uint64_t waiting = npi_shard_waiting(shard);
+    uint32_t wanted = limit > active ? limit - active : 0;
+    if (wanted > waiting) {
+        wanted = (uint32_t)waiting;
+    }
+    for (unsigned i = 0; i < pool->shard_count && wanted != 0; i++) {
+        struct npi_shard *other = pool->shards[i];
+        while (other != shard && wanted != 0 && npi_worker_count_out(other, false)) {
+            uint32_t sleeper = npi_gate_pop(&other->gate, NPI_SLEEPER_DISMISSED);
+            if (sleeper == NPI_GATE_NOBODY) {
+                npi_worker_count_in(other);
+                break;
+            }
+            npi_gate_rouse(&other->gate, sleeper);
+            wanted--;
+        }
+    }
+    npi_shard_look(shard, NPI_GATE_NOBODY);
 }
 
 static void retry_start(struct npi_control *control, uint64_t now_ns)
@@ -297,6 +330,7 @@ static void *control_main(void *arg)
         retry_start(control, now_ns);
         if (now_ns >= next_tick_ns) {
             supervise(control, now_ns);
+            call_threads(shard);
             npi_tick(&control->tick, shard, now_ns);
             now_ns = npi_clock_now_ns();
             next_tick_ns = rest(control, now_ns);
@@ -383,7 +417,8 @@ void npi_control_join_workers(struct npi_shard *shard)
     for (uint32_t i = 0; i < npi_a32_load_relaxed(&shard->slots_used); i++) {
         /* Whoever sleeps now is popped and ends; whoever goes to sleep later sees the phase. */
         uint32_t sleeper;
-        while ((sleeper = npi_gate_pop(&shard->gate)) != NPI_GATE_NOBODY) {
+        while ((sleeper = npi_gate_pop(&shard->gate, NPI_SLEEPER_WOKEN)) !=
+               NPI_GATE_NOBODY) {
             npi_gate_enter(&shard->gate);
             npi_gate_search(&shard->gate);
             npi_gate_rouse(&shard->gate, sleeper);

@@ -174,6 +174,7 @@ bool npi_shard_reserve_thread(struct npi_shard *shard)
     uint32_t threads = npi_a32_load_relaxed(&pool->threads);
     do {
         if (threads >= pool_max) {
+            npi_a32_store_relaxed(&shard->threads_wanted, 1); /* control asks other shards */
             return false;
         }
     } while (!npi_a32_cas_relaxed(&pool->threads, &threads, threads + 1));
@@ -197,7 +198,7 @@ void npi_shard_wake(struct npi_shard *shard, uint32_t self)
 {
     struct npi_gate *gate = &shard->gate;
     while (npi_gate_reserve(gate, true)) {
-        uint32_t sleeper = npi_gate_pop(gate);
+        uint32_t sleeper = npi_gate_pop(gate, NPI_SLEEPER_WOKEN);
         if (sleeper != NPI_GATE_NOBODY) {
             if (sleeper != self) {
                 npi_gate_rouse(gate, sleeper);

@@ -109,6 +109,7 @@ struct npi_shard {
 
     /* threads: see flow/control.h */
     NPI_APART npi_a32 threads;      /* alive or about to be */
+    npi_a32 threads_wanted;         /* the pool had no thread left for this shard */
     npi_a32 starts_wanted;          /* permits reserved for threads that control has to start */
     npi_a32 control_word;           /* futex: 1 = something to do */
     npi_a32 control_idle;           /* control sleeps without a tick */

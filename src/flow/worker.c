@@ -208,17 +208,22 @@ static bool closing(const struct npi_worker *worker)
     return npi_a32_load_sc(&worker->shard->pool->phase) == NPI_PHASE_CLOSING;
 }
 
-/* One fewer thread, if the shard may have one fewer. */
-static bool may_end(struct npi_shard *shard, bool closing_now)
+bool npi_worker_count_out(struct npi_shard *shard, bool in_any_case)
 {
     uint32_t threads = npi_a32_load_relaxed(&shard->threads);
     do {
-        if (!closing_now && threads <= shard->workers_kept) {
+        if (!in_any_case && threads <= shard->workers_kept) {
             return false;
         }
     } while (!npi_a32_cas_relaxed(&shard->threads, &threads, threads - 1));
     (void)npi_a32_add_relaxed(&shard->pool->threads, (uint32_t)-1);
     return true;
+}
+
+void npi_worker_count_in(struct npi_shard *shard)
+{
+    (void)npi_a32_add_relaxed(&shard->threads, 1);
+    (void)npi_a32_add_relaxed(&shard->pool->threads, 1);
 }
 
 static void thread_ended(struct npi_worker *worker)
@@ -232,14 +237,13 @@ static void thread_ended(struct npi_worker *worker)
 static bool quit(struct npi_worker *worker, bool closing_now)
 {
     struct npi_shard *shard = worker->shard;
-    if (!may_end(shard, closing_now)) {
+    if (!npi_worker_count_out(shard, closing_now)) {
         return false;
     }
     if (npi_gate_quit(&shard->gate, worker->index)) {
         return true;
     }
-    (void)npi_a32_add_relaxed(&shard->threads, 1);
-    (void)npi_a32_add_relaxed(&shard->pool->threads, 1);
+    npi_worker_count_in(shard);
     return false;
 }
 
@@ -277,7 +281,12 @@ static bool park(struct npi_worker *worker, bool searching, bool holds_permit)
             uint64_t soon = npi_clock_now_ns() + CLAIM_WAIT_NS;
             wait_until_ns = soon < exit_at_ns ? soon : exit_at_ns;
         }
-        if (npi_gate_sleep(&shard->gate, worker->index, wait_until_ns)) {
+        enum npi_sleeper_state state = npi_gate_sleep(&shard->gate, worker->index, wait_until_ns);
+        if (state == NPI_SLEEPER_DISMISSED) {
+            npi_a32_store_release(&shard->gate.sleepers[worker->index].word, NPI_SLEEPER_FREE);
+            return false;
+        }
+        if (state != NPI_SLEEPER_ASLEEP) {
             break;
         }
         if (exit_at_ns != UINT64_MAX && npi_clock_now_ns() >= exit_at_ns) {
@@ -402,7 +411,7 @@ static void on_thread_exit(void *arg)
     }
     finish(worker);
     npi_scratch_cool(&worker->scratch);
-    (void)may_end(shard, true);
+    (void)npi_worker_count_out(shard, true);
     thread_ended(worker);
     npi_a32_store_release(&shard->gate.sleepers[worker->index].word, NPI_SLEEPER_FREE);
     if (!lent) {

@@ -68,6 +68,10 @@ void npi_worker_init(struct npi_worker *worker, struct npi_shard *shard, uint32_
 /* Body of a worker's thread; arg is its npi_worker. It begins with a permit held, searching. */
 void *npi_worker_main(void *arg);
 
+/* One fewer thread, if the shard may have one fewer (or in any case); one more. */
+bool npi_worker_count_out(struct npi_shard *shard, bool in_any_case);
+void npi_worker_count_in(struct npi_shard *shard);
+
 /* False: no replacement may run, the permit is kept. Calls nest. */
 bool npi_worker_block_begin(struct npi_worker *worker);
 void npi_worker_block_end(struct npi_worker *worker);

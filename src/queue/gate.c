@@ -63,7 +63,7 @@ void npi_gate_push(struct npi_gate *gate, uint32_t worker)
     } while (!npi_a64_cas_release(&gate->parked, &top, mine)); /* @sleeper-pushed */
 }
 
-uint32_t npi_gate_pop(struct npi_gate *gate)
+uint32_t npi_gate_pop(struct npi_gate *gate, enum npi_sleeper_state state)
 {
     uint64_t top = npi_a64_load_acquire(&gate->parked); /* @sleeper-pushed */
     for (;;) {
@@ -76,7 +76,7 @@ uint32_t npi_gate_pop(struct npi_gate *gate)
         if (!npi_a64_cas_acq_rel(&gate->parked, &top, below)) {
             continue;
         }
-        if (npi_a32_swap_acq_rel(&sleeper->word, NPI_SLEEPER_WOKEN) == NPI_SLEEPER_ASLEEP) {
+        if (npi_a32_swap_acq_rel(&sleeper->word, (uint32_t)state) == NPI_SLEEPER_ASLEEP) {
             return index - 1; /* @permit-passed */
         }
         /* Its thread has left. Nobody but us holds the slot now. */
@@ -91,15 +91,17 @@ void npi_gate_rouse(struct npi_gate *gate, uint32_t worker)
     npi_park_wake(&gate->sleepers[worker].word, 1);
 }
 
-bool npi_gate_sleep(struct npi_gate *gate, uint32_t worker, uint64_t deadline_ns)
+enum npi_sleeper_state npi_gate_sleep(struct npi_gate *gate, uint32_t worker, uint64_t deadline_ns)
 {
     npi_a32 *word = &gate->sleepers[worker].word;
-    while (npi_a32_load_acquire(word) == NPI_SLEEPER_ASLEEP) { /* @permit-passed */
+    uint32_t state;
+    while ((state = npi_a32_load_acquire(word)) == NPI_SLEEPER_ASLEEP) { /* @permit-passed */
         if (npi_park_wait(word, NPI_SLEEPER_ASLEEP, deadline_ns) == -ETIMEDOUT) {
-            return npi_a32_load_acquire(word) != NPI_SLEEPER_ASLEEP;
+            state = npi_a32_load_acquire(word);
+            break;
         }
     }
-    return true;
+    return (enum npi_sleeper_state)state;
 }
 
 bool npi_gate_quit(struct npi_gate *gate, uint32_t worker)

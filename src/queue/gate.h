@@ -37,6 +37,7 @@
  *
  * A sleeper's slot: AWAKE -> ASLEEP [push] -> WOKEN [pop] or LEFT [quit; the slot stays in
  * the stack until somebody pops it, then it is FREE and may get a new thread].
+ * DISMISSED instead of WOKEN tells the sleeper to end: its thread is wanted elsewhere; no permit.
  */
 #ifndef NPI_QUEUE_GATE_H
 #define NPI_QUEUE_GATE_H
@@ -60,6 +61,7 @@ enum npi_sleeper_state {
     NPI_SLEEPER_ASLEEP,
     NPI_SLEEPER_WOKEN,
     NPI_SLEEPER_LEFT, /* its thread has gone, the slot is still in the stack */
+    NPI_SLEEPER_DISMISSED, /* popped, and has to end */
 };
 
 struct npi_sleeper {
@@ -139,14 +141,15 @@ static inline void npi_gate_enter(struct npi_gate *gate)
 uint64_t npi_gate_set_limit(struct npi_gate *gate, uint32_t limit);
 
 /* The stack. push: by the owner of an AWAKE or WOKEN slot; pop: NPI_GATE_NOBODY when there is none.
-   The one popped is WOKEN and has to be given a permit by the caller, who then calls rouse. */
+   The one popped gets the state: WOKEN, then the caller has taken or takes a permit for it, or
+   DISMISSED. Then the caller calls rouse. */
 void npi_gate_push(struct npi_gate *gate, uint32_t worker);
-uint32_t npi_gate_pop(struct npi_gate *gate);
+uint32_t npi_gate_pop(struct npi_gate *gate, enum npi_sleeper_state state);
 void npi_gate_rouse(struct npi_gate *gate, uint32_t worker);
 
-/* Waits, after push and leave, until popped. True: woken, a permit is held. False: at the deadline, still
-   in the stack; the caller looks at the rings again and sleeps on, or quits. */
-bool npi_gate_sleep(struct npi_gate *gate, uint32_t worker, uint64_t deadline_ns);
+/* Waits, after push and leave, until popped: WOKEN, a permit is held; or DISMISSED. ASLEEP: at the
+   deadline, still in the stack; the caller looks at the rings again and sleeps on, or quits. */
+enum npi_sleeper_state npi_gate_sleep(struct npi_gate *gate, uint32_t worker, uint64_t deadline_ns);
 
 /* Ends the sleeper's life in the stack. False: it was popped meanwhile and holds a permit. */
 bool npi_gate_quit(struct npi_gate *gate, uint32_t worker);
