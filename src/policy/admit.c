@@ -125,6 +125,8 @@ enum npi_verdict npi_admit_judge(const struct npi_policy_params *params,
     if (ask->queued_tasks >= gate->share_tasks)
         return NPI_VERDICT_SHARE;
     double wait_ns = npi_admit_wait_ns(gates, ask);
+    if (ask->guest)
+        wait_ns = wait_ns * 1000.0 / (double)params->overflow_fill_permille + ask->penalty_ns;
     if (ask->deadline_ns != 0) {
         double left_ns = (double)(ask->deadline_ns - ask->now_ns);
         if (wait_ns + gates->task_ns > params->deadline_margin * left_ns)

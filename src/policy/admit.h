@@ -78,7 +78,15 @@ struct npi_admit_ask {
     uint32_t queued_tasks; /* all classes */
     uint32_t ahead_tasks;  /* its class and better ones; <= queued_tasks */
     uint32_t busy_workers;
+    /* Asked at a shard that is not its home: the bounds are then tighter, see npi_admit_judge(). */
+    bool guest;
+    double penalty_ns; /* of a guest: npi_forward_penalty_ns() */
 };
+/*
+ * A guest may use overflow_fill_permille of the wait bound and pays its penalty, as it may fill
+ * only that part of the queue. Otherwise shards that are all overloaded would trade tasks at the
+ * price of remote memory.
+ */
 enum npi_verdict npi_admit_judge(const struct npi_policy_params *params,
                                  const struct npi_admit_gates *gates,
                                  const struct npi_admit_ask *ask);

@@ -170,7 +170,7 @@ static bool keep_old(const struct npi_policy_params *params, uint32_t budget_wor
         double due = clamp(shard->need_workers, 0.0, (double)ceiling_of(shard));
         if (due > fair)
             due = fair;
-        if (next > now && now + 1.0 <= due * (1.0 - params->dead_band_share))
+        if (next > now && now < 0.75 * due)
             return false;
     }
     return true;

@@ -30,7 +30,7 @@ void npi_policy_defaults(struct npi_policy_params *params)
     params->guard_hold_ns = 1 * SECOND;
 
     params->held_headroom = 1.10;
-    params->dead_band_share = 0.10;
+    params->dead_band_share = 0.15;
     params->dead_band_workers = 3;
 
     params->memory_bound_share = 0.30;

@@ -15,6 +15,10 @@
 #include "base/ewma.h"
 
 static const double growth_ratio_max = 1024.0;
+static const double near_saturation = 0.8;
+static const double guard_step_down = 0.75; /* workers of the next try, as a share of the last */
+static const double guard_service_ns_max = 2e9; /* slower tasks are not judged: they may be stuck */
+static const double guard_disbelief = 0.5; /* what is left of a remembered rate after a vain try */
 
 static double least(double a, double b)
 {
@@ -74,20 +78,22 @@ struct view {
     double busy;       /* N */
     double used;       /* U */
     double taken;      /* U plus what others use: max(U, C - idle) */
-    double taken_peak; /* the same, the last tick's value if higher: growth must see a filled CPU at
-                          once */
+    double taken_peak; /* the last tick's value if higher: growth must see a filled CPU at once */
     double available;  /* C less what others use */
     double wait;       /* workers in the run queue */
     double service_ns; /* N/X, grows by itself while nothing completes */
     double live_busy;
-    bool binding; /* the limit holds work back */
+    bool queued;  /* the limit holds work back, and it waits here */
+    bool binding; /* the same, or it was taken elsewhere */
 };
 
 static void smooth(const struct npi_policy_params *params, struct npi_scale *scale,
                    const struct npi_scale_sample *sample, struct view *view)
 {
     double elapsed = (double)sample->elapsed_ns;
-    double weight = npi_ewma_weight(elapsed, (double)params->rate_tau_ns);
+    /* While young, a plain mean: a mean that starts at zero would take 0.15 s to see full CPUs. */
+    double weight = npi_ewma_weight(elapsed, least((double)params->rate_tau_ns, scale->age_ns));
+    scale->age_ns += elapsed;
     double used_now = sample->cpu_ns / elapsed;
     double foreign_now = 0.0;
     view->elapsed_ns = elapsed;
@@ -114,8 +120,9 @@ static void smooth(const struct npi_policy_params *params, struct npi_scale *sca
      * nothing yet. */
     view->service_ns = scale->busy / most(scale->done_per_ns, 1e-12 * most(scale->busy, 1.0));
     view->live_busy = (double)sample->busy_workers;
-    view->binding = view->live_busy >= params->limit_binding * (double)sample->limit_workers &&
-                    sample->queued_tasks > 0;
+    bool full = view->live_busy >= params->limit_binding * (double)sample->limit_workers;
+    view->queued = full && sample->queued_tasks > 0;
+    view->binding = view->queued || (full && sample->own_workers > (double)sample->limit_workers);
     if (sample->completed_tasks > 0) {
         scale->service_ns = view->service_ns;
         scale->task_ns = scale->done_run / scale->done_per_ns;
@@ -125,11 +132,13 @@ static void smooth(const struct npi_policy_params *params, struct npi_scale *sca
 
 /*
  * Throughput guard: if more workers make the pool slower (a lock, a disk, a database behind the
- * tasks), the CPUs stay free and the law would grow to the budget. Each epoch is long enough for
- * the last change to show: two smoothing constants plus two service times. Completions fell while
- * workers rose: go back to where they were highest and look again. Only if that brought the
- * completions back does growth rest; a load whose tasks simply became longer shows the same fall,
- * does not recover by the undo, and gets its workers back.
+ * tasks), the CPUs stay free and the law would grow to the budget. When completions have clearly
+ * fallen while workers rose, try a quarter fewer. If that brings more completions, go on until it
+ * does not, then let growth rest and later feel the way up. If it brings none, the tasks have
+ * merely become longer: the workers come back, and the guard rests and believes its memory less.
+ *
+ * An epoch is long enough for a change to show: two smoothing constants plus two service times.
+ * Saturated CPUs are not its business: there the run queue tells more, and sooner.
  */
 static void guard_epoch_start(struct npi_scale_guard *guard, uint64_t now_ns, double length_ns)
 {
@@ -138,76 +147,107 @@ static void guard_epoch_start(struct npi_scale_guard *guard, uint64_t now_ns, do
     guard->busy_ns = guard->bound_ns = guard->half_ns = guard->done_tasks = 0.0;
 }
 
-static void guard_forget(struct npi_scale_guard *guard)
-{
-    guard->best_per_ns = guard->best_workers = 0.0;
-}
-
-/* Fewer completions than the best rate would have given, beyond two standard deviations. */
+/* Fewer completions than the best rate would have given, beyond three standard deviations. */
 static bool is_loss(double now_per_ns, double now_tasks, double best_per_ns)
 {
     double expected = now_tasks * (best_per_ns / now_per_ns);
     double gap = expected - now_tasks;
-    return gap * gap > 4.0 * (expected + now_tasks);
+    return gap * gap > 9.0 * (expected + now_tasks);
 }
 
-static bool guard_step(const struct npi_policy_params *params, struct npi_scale *scale,
-                       const struct npi_scale_sample *sample, const struct view *view)
+static enum npi_scale_move guard_try(struct npi_scale *scale, double rate_per_ns, double workers)
+{
+    scale->guard.before_per_ns = rate_per_ns;
+    scale->guard.before_cap_workers = scale->cap_workers;
+    scale->guard.trying = true;
+    scale->cap_workers = most(least(workers, scale->cap_workers) * guard_step_down, 1.0);
+    return NPI_SCALE_UNDO;
+}
+
+/* The end of an epoch with fewer workers. */
+static enum npi_scale_move guard_judge(const struct npi_policy_params *params,
+                                       struct npi_scale *scale, uint64_t now_ns, double rate_per_ns,
+                                       double workers)
+{
+    struct npi_scale_guard *guard = &scale->guard;
+    double margin = params->guard_throughput_loss / 2;
+    if (rate_per_ns > guard->before_per_ns * (1.0 + margin)) {
+        guard->careful = true;
+        guard->best_per_ns = rate_per_ns;
+        guard->best_workers = workers;
+        return guard_try(scale, rate_per_ns, workers);
+    }
+    guard->trying = false;
+    uint64_t rest_ns = params->guard_hold_ns << guard->strikes;
+    if (guard->strikes < 3)
+        guard->strikes++;
+    if (rate_per_ns > guard->before_per_ns * (1.0 - margin))
+        guard->careful = true; /* as much with fewer: keep them */
+    else
+        scale->cap_workers = most(scale->cap_workers, guard->before_cap_workers);
+    if (guard->careful) {
+        guard->rest_until_ns = now_ns + rest_ns;
+    } else {
+        guard->off_until_ns = now_ns + rest_ns;
+        guard->best_per_ns *= guard_disbelief;
+    }
+    return NPI_SCALE_HOLD;
+}
+
+static enum npi_scale_move guard_step(const struct npi_policy_params *params,
+                                      struct npi_scale *scale,
+                                      const struct npi_scale_sample *sample,
+                                      const struct view *view)
 {
     struct npi_scale_guard *guard = &scale->guard;
     if (sample->now_ns >= guard->half_start_ns) {
         guard->half_ns += view->elapsed_ns;
         guard->busy_ns += sample->busy_ns;
         guard->done_tasks += (double)sample->completed_tasks;
-        if (view->binding)
+        if (view->queued)
             guard->bound_ns += view->elapsed_ns;
     }
+    /* A fast ramp passes the best point within one epoch, so the smoothed values look for it. */
+    if (view->queued && !guard->trying && scale->done_per_ns > guard->best_per_ns) {
+        guard->best_per_ns = scale->done_per_ns;
+        guard->best_workers = scale->busy;
+    }
     if (sample->now_ns < guard->epoch_end_ns)
-        return false;
+        return NPI_SCALE_HOLD;
 
-    double length = 2.0 * ((double)params->rate_tau_ns + least(view->service_ns, 1e9));
-    length = most(length, 8.0 * view->elapsed_ns);
-    double half = guard->half_ns, tasks = guard->done_tasks;
-    double rate = half > 0.0 ? tasks / half : 0.0;
-    double workers = half > 0.0 ? guard->busy_ns / half : 0.0;
-    bool bound = guard->bound_ns > 0.8 * half && half > 0.0;
-    guard_epoch_start(guard, sample->now_ns, length);
+    double length =
+        2.0 * ((double)params->rate_tau_ns + least(view->service_ns, guard_service_ns_max));
+    double half_ns = guard->half_ns, tasks = guard->done_tasks;
+    double rate = half_ns > 0.0 ? tasks / half_ns : 0.0;
+    double workers = half_ns > 0.0 ? guard->busy_ns / half_ns : 0.0;
+    double bound = half_ns > 0.0 ? guard->bound_ns / half_ns : 0.0;
+    guard_epoch_start(guard, sample->now_ns, most(length, 8.0 * view->elapsed_ns));
 
-    if (guard->testing) {
-        guard->testing = false;
-        if (rate > guard->undone_per_ns * (1.0 + params->guard_throughput_loss / 2)) {
-            uint64_t rest = params->guard_hold_ns << guard->strikes;
-            guard->rest_until_ns = sample->now_ns + rest;
-            if (guard->strikes < 3)
-                guard->strikes++;
-        } else {
-            guard->strikes = 0;
-            guard->off_until_ns = sample->now_ns + params->guard_hold_ns;
-            scale->cap_workers = most(scale->cap_workers, guard->undone_cap_workers);
-        }
-        guard_forget(guard);
-        return false;
+    if (half_ns < least(view->service_ns, guard_service_ns_max))
+        return NPI_SCALE_HOLD; /* tasks got slower meanwhile: this epoch was too short to tell */
+    if (guard->trying)
+        return guard_judge(params, scale, sample->now_ns, rate, workers);
+    if (bound < 0.2 || view->taken >= params->cpu_saturated * view->cpus) {
+        /* Where the limit does not bind, completions follow arrivals and tell nothing of workers.
+         */
+        guard->best_per_ns = guard->best_workers = 0.0;
+        guard->strikes = 0;
+        guard->careful = false;
+        return NPI_SCALE_HOLD;
     }
-    if (!bound) { /* without a binding limit completions follow arrivals and say nothing about
-                     workers */
-        guard_forget(guard);
-        return false;
-    }
-    bool grown = workers > guard->best_workers * (1.0 + params->guard_workers_gain);
-    if (guard->best_per_ns > 0.0 && grown && tasks > 0.0 &&
-        rate < guard->best_per_ns * (1.0 - params->guard_throughput_loss) &&
-        is_loss(rate, tasks, guard->best_per_ns) && sample->now_ns >= guard->off_until_ns) {
-        guard->undone_per_ns = rate;
-        guard->undone_cap_workers = scale->cap_workers;
-        guard->testing = true;
-        scale->cap_workers = most(guard->best_workers, 1.0);
-        return true;
-    }
-    if (rate >= guard->best_per_ns || !grown) {
-        guard->best_per_ns = rate;
+    if (bound < 0.8)
+        return NPI_SCALE_HOLD;
+    if (workers <= guard->best_workers * (1.0 + params->guard_workers_gain)) {
+        guard->best_per_ns = rate; /* no more workers than before: this is what they give now */
         guard->best_workers = workers;
+        return NPI_SCALE_HOLD;
     }
-    return false;
+    if (sample->now_ns >= guard->off_until_ns && tasks > 0.0 &&
+        view->service_ns < guard_service_ns_max &&
+        rate < guard->best_per_ns * (1.0 - params->guard_throughput_loss) &&
+        is_loss(rate, tasks, guard->best_per_ns))
+        return guard_try(scale, rate, workers);
+    return NPI_SCALE_HOLD;
 }
 
 static void grow(const struct npi_policy_params *params, struct npi_scale *scale,
@@ -215,20 +255,26 @@ static void grow(const struct npi_policy_params *params, struct npi_scale *scale
 {
     double ratio = view->available / most(view->taken_peak - scale->foreign, 1e-9);
     double tau = (double)params->rate_tau_ns;
+    /* While workers multiply, N/X runs ahead of what tasks take, because completions lag. */
+    double pace = view->service_ns;
+    if (scale->task_ns > 0.0)
+        pace = least(pace, scale->task_ns);
     double factor;
     if (ratio >= 2.0) {
         /* Paced by the feedback delay as TCP's slow start is, but stuck tasks must not slow it
          * without bound. */
-        double doubling = least(view->service_ns / 2, (double)params->doubling_ns_max);
+        double doubling = least(pace / 2, (double)params->doubling_ns_max);
         doubling = most(doubling, view->elapsed_ns);
         factor = least(exp2_unit(view->elapsed_ns / doubling), ratio);
     } else {
         factor = 1.0 + (ratio - 1.0) * least(1.0, view->elapsed_ns / (tau + view->service_ns));
     }
-    if (scale->guard.strikes > 0) /* more workers have hurt before: feel the way */
-        factor = least(factor, 1.0 + 0.25 * view->elapsed_ns / (tau + view->service_ns));
-    scale->cap_workers =
-        most(scale->cap_workers + (ratio >= 1.25 ? 1.0 : 0.1), scale->cap_workers * factor);
+    double step = ratio >= 1.25 ? 1.0 : 0.1;
+    if (scale->guard.careful) { /* more workers have hurt before: feel the way */
+        factor = least(factor, 1.0 + 0.08 * view->elapsed_ns / (tau + view->service_ns));
+        step = 0.1;
+    }
+    scale->cap_workers = most(scale->cap_workers + step, scale->cap_workers * factor);
 }
 
 static enum npi_scale_move adjust(const struct npi_policy_params *params, struct npi_scale *scale,
@@ -243,19 +289,26 @@ static enum npi_scale_move adjust(const struct npi_policy_params *params, struct
     else if (scale->foreign > 0.05 * view->cpus)
         floor_workers = most(1.0, least(view->cpus, most(view->cpus / 2, view->used + 1.0)));
     double from = least(scale->cap_workers, most(view->live_busy, floor_workers));
-    bool may_grow = view->binding && view->taken_peak < saturated &&
+    /* Near saturation the run queue decides: few CPUs fill to 95 % only with workers that wait. */
+    bool crowded = sample->delay_known && view->taken > near_saturation * view->cpus &&
+                   view->wait > params->wait_share_max * view->busy;
+    bool may_grow = !crowded && view->binding && view->taken_peak < saturated &&
                     (double)sample->limit_workers >=
                         params->limit_binding * (double)(uint64_t)scale->cap_workers &&
-                    sample->now_ns >= scale->guard.rest_until_ns && !scale->guard.testing;
+                    sample->now_ns >= scale->guard.rest_until_ns && !scale->guard.trying;
 
     if (!sample->delay_known) {
         if (view->taken >= params->cpu_full * view->cpus && scale->cap_workers > view->cpus) {
-            /* Saturated, but blind for the waiters: give back until the CPUs are just not full. */
+            /* Saturated, but blind for the waiters: give back until the CPUs are just not full, the
+             * faster the longer that takes. */
             double ticks = view->elapsed_ns / 1e7;
-            scale->cap_workers =
-                most(floor_workers, from * (1.0 - least(1.0, params->probe_per_tick * ticks)));
+            scale->probe_ticks += ticks;
+            double hurry = most(0.0, scale->probe_ticks - 10.0) / 2.0;
+            double share = params->probe_per_tick * ticks * (1.0 + hurry);
+            scale->cap_workers = most(floor_workers, from * (1.0 - least(0.25, share)));
             return NPI_SCALE_SHRINK;
         }
+        scale->probe_ticks = 0.0;
     } else {
         double tolerated = params->wait_share_max * view->busy;
         bool overloaded = view->wait > tolerated && view->taken >= saturated &&
@@ -291,12 +344,12 @@ void npi_scale_step(const struct npi_policy_params *params, struct npi_scale *sc
 
     bool starved = same.delay_known && view.taken < params->cpu_saturated * view.cpus &&
                    view.wait > params->wait_share_starved * view.busy;
-    if (guard_step(params, scale, &same, &view))
-        result->move = NPI_SCALE_UNDO;
-    else
+    result->move = guard_step(params, scale, &same, &view);
+    if (result->move != NPI_SCALE_UNDO)
         result->move = adjust(params, scale, &same, &view, starved);
 
-    double backlog = (double)same.queued_tasks * view.service_ns / (double)params->backlog_clear_ns;
+    double backlog = (double)(same.queued_tasks - same.guest_tasks) * view.service_ns /
+                     (double)params->backlog_clear_ns;
     double wanted = same.own_workers + backlog;
     if (!view.binding) {
         /* What nobody uses is forgotten slowly: the next burst should find half of the last one's
@@ -322,7 +375,7 @@ void npi_scale_step(const struct npi_policy_params *params, struct npi_scale *sc
     result->cpu_free = view.taken < params->cpu_full * view.cpus;
     result->starved = starved;
     result->growth_ratio = 1.0;
-    bool resting = same.now_ns < scale->guard.rest_until_ns || scale->guard.testing;
+    bool resting = same.now_ns < scale->guard.rest_until_ns || scale->guard.trying;
     if (!result->saturated && !starved && !resting)
         result->growth_ratio =
             least(growth_ratio_max, most(1.0, view.available / most(view.used, 1e-9)));

@@ -45,34 +45,40 @@ struct npi_scale_sample {
     bool idle_known;
     /* Live at now_ns, blocked workers included. */
     uint32_t queued_tasks, busy_workers;
+    /* Those of the queued tasks whose home is another shard: their demand counts there. */
+    uint32_t guest_tasks;
     /* In force during the tick. */
     uint32_t limit_workers;
     /* Busy workers attributed to this home, see npi_balance_own(). */
     double own_workers;
 };
 
-/* Completions against workers, measured over the second half of each epoch; see scale.c. */
+/* Throughput guard: completions against workers; see scale.c. */
 struct npi_scale_guard {
     uint64_t half_start_ns, epoch_end_ns;
+    /* Measured over the second half of the epoch, when the last change has shown. */
     double half_ns, bound_ns, busy_ns, done_tasks;
     /* Most completions seen while the limit binds, and the workers that gave them. */
     double best_per_ns, best_workers;
-    /* What was measured before an undo, to judge it by. */
-    double undone_per_ns, undone_cap_workers;
-    uint64_t rest_until_ns; /* growth rests: an undo helped */
-    uint64_t off_until_ns;  /* the guard rests: an undo did not help */
-    uint32_t strikes;       /* undos in a row that helped */
-    bool testing;
+    /* While trying fewer workers: what came before the try, and where to return to. */
+    double before_per_ns, before_cap_workers;
+    uint64_t rest_until_ns; /* growth rests: fewer workers were better */
+    uint64_t off_until_ns;  /* the guard rests: fewer workers were not better */
+    uint32_t strikes;       /* rests in a row; each is twice as long */
+    bool trying;
+    bool careful; /* fewer workers were better once: growth is slow */
 };
 
 /* Owned by the caller, one per shard, started by npi_scale_init(). Fields are private to scale.c.
  */
 struct npi_scale {
     double cap_workers;                  /* learned limit, fractional */
+    double age_ns;                       /* time seen */
     double busy, cpu, runnable, foreign; /* smoothed, in workers or CPUs */
     double done_per_ns, done_run;        /* smoothed completions and their in-task time, per ns */
     double service_ns, task_ns, task_cpu_ns; /* as last seen at a completion; 0 = none yet */
     double held_workers;                     /* last result */
+    double probe_ticks;                      /* saturated ticks in a row without run delay */
     struct npi_peak need, held;
     struct npi_scale_guard guard;
 };
