@@ -197,7 +197,6 @@ static void find_steady(struct run *run)
 static bool take_load(struct run *run)
 {
     struct figures *f = &run->result->figures;
-    const struct options *options = run->options;
     struct process_gauge gauge;
     struct host_cpu before, after;
 
@@ -216,9 +215,7 @@ static bool take_load(struct run *run)
     if (!offered)
         run_note(run, "not every generator could be started");
     for (size_t i = 0; offered && i < run->generator_count; i++)
-        f->generators_realtime += options->realtime && run->generators[i].got_cpu;
-    if (offered && options->realtime && f->generators_realtime < run->generator_count)
-        run_note(run, "the system grants no real-time priority; generators ran with the usual one");
+        f->generators_realtime += run->generators[i].realtime;
     run->contender->finish(run);
     f->cpu_ns = process_cpu_ns() - cpu_before_ns;
     host_cpu_read(&after);

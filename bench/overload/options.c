@@ -28,7 +28,7 @@ enum {
     KEY_GENERATORS,
     KEY_BOUND,
     KEY_PLAIN,
-    KEY_REALTIME,
+    KEY_USUAL_PRIORITY,
     KEY_FIXED_REUSE,
     KEY_CHILD,
     KEY_RESULT_FD,
@@ -44,9 +44,9 @@ static const struct argp_option descriptions[] = {
     {"skew", KEY_SKEW, "P", 0,
      "Offer the share P (0 to 1) on node 0, the rest evenly on the others (even on all)", 1},
     {"generators", KEY_GENERATORS, "N", 0, "Threads per node that offer requests (1)", 1},
-    {"realtime", KEY_REALTIME, NULL, 0,
-     "Generators run with real-time priority, as a network that waits for no CPU; needs the right "
-     "to do so",
+    {"usual-priority", KEY_USUAL_PRIORITY, NULL, 0,
+     "Generators compete for CPUs with the contender's threads; without this they run with "
+     "real-time priority where the system grants it",
      1},
 
     {NULL, 0, NULL, 0, "The contenders", 2},
@@ -171,8 +171,8 @@ static error_t parse_one(int key, char *text, struct argp_state *state)
     case KEY_PLAIN:
         o->plain = true;
         return 0;
-    case KEY_REALTIME:
-        o->realtime = true;
+    case KEY_USUAL_PRIORITY:
+        o->usual_priority = true;
         return 0;
     case KEY_FIXED_REUSE:
         o->fixed_reuse = true;

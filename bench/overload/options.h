@@ -33,7 +33,7 @@ struct options {
     unsigned fixed_workers;     /* 0 = workers_max */
     bool fixed_reuse;           /* fixed: memory of its own for each thread */
     unsigned generators;        /* per node */
-    bool realtime;              /* generators with real-time priority */
+    bool usual_priority;        /* generators as any thread, not real-time */
     uint64_t bound_ns;          /* how long the cost of a bare request is measured, 0 = not */
     bool plain;                 /* numapool: numapool_submit() and nothing reserved */
 

@@ -34,7 +34,7 @@ void progress_show(struct run *run, const struct sample *now)
     of_second = times;
     histogram_subtract(&of_second, &progress.last_times);
     fprintf(stderr,
-            "\r\033[K%-8s %3.0f/%.0f s  %9.0f handed over/s  %9.0f done/s  %9.0f refused/s  "
+            "\r\033[K%-8s %4.0f/%.4g s  %9.0f handed over/s  %9.0f done/s  %9.0f refused/s  "
             "p99 %7.1f ms  %6llu threads  %6.2f GB%s",
             run->contender->name, (double)now->time_ns / 1e9, (double)run->options->window_ns / 1e9,
             per_s(now->handed_over, last->handed_over, seconds),

@@ -27,7 +27,7 @@ static void write_options(struct json *j, const struct options *o)
     else
         json_null(j, "skew");
     json_unsigned(j, "generators_per_node", o->generators);
-    json_bool(j, "realtime", o->realtime);
+    json_bool(j, "usual_priority", o->usual_priority);
     json_bool(j, "fixed_reuse", o->fixed_reuse);
     json_bool(j, "plain", o->plain);
     json_end_object(j);

@@ -165,6 +165,16 @@ static void write_cell(char *cell, enum row row, const struct report *report,
     }
 }
 
+static const char *priority(const struct report *report)
+{
+    if (report->options->usual_priority)
+        return "with the usual priority, as asked for";
+    for (size_t i = 0; i < report->result_count; i++)
+        if (report->results[i].figures.generators_realtime > 0)
+            return "with real-time priority";
+    return "with the usual priority, since the system grants no other";
+}
+
 static void write_machine(FILE *out, const struct report *report)
 {
     const struct host *host = &report->host;
@@ -180,6 +190,7 @@ static void write_machine(FILE *out, const struct report *report)
         "offered: %.4g requests/s for %.4g s; each takes and touches %.4g KB and sleeps %.4g ms\n",
         (double)o->rate, (double)o->window_ns / 1e9, (double)o->touch_bytes / 1e3,
         (double)o->service_ns / 1e6);
+    fprintf(out, "generators: %u a node, %s\n", o->generators, priority(report));
     if (report->has_bound)
         fprintf(out,
                 "bound: %.4g CPUs / %.2f us for a bare request (%u threads, no pool) = %.0f "

@@ -37,12 +37,13 @@ void schedule_split(uint64_t *rates, unsigned nodes, unsigned per_node, uint64_t
     }
 }
 
-/* A generator stands for the network, which does not queue behind workers for a CPU. With a short
-   scheduler slice it runs soon after it wakes, as far as fairness allows; a kernel that does not
-   know that ignores it. With real-time priority it always runs: then nothing slows the load down,
-   but not everybody may ask for that. Returns false when it was asked for and refused. */
-static bool ask_for_cpu(bool realtime)
+/* A generator stands for the network, which does not queue behind workers for a CPU: with real-time
+   priority it always runs, and nothing slows the load down. Where that is not granted, or not
+   wanted, a short scheduler slice at least lets it run soon after it wakes, as far as fairness
+   allows; a kernel that does not know that ignores it. Returns whether it is real-time. */
+static bool ask_for_cpu(bool usual_priority)
 {
+    struct sched_param param = {.sched_priority = 1};
     struct {
         uint32_t size, policy;
         uint64_t flags;
@@ -51,10 +52,9 @@ static bool ask_for_cpu(bool realtime)
         uint64_t runtime, deadline, period;
     } attributes;
 
-    if (realtime) {
-        struct sched_param param = {.sched_priority = 1};
-        return sched_setscheduler(0, SCHED_FIFO | SCHED_RESET_ON_FORK, &param) == 0;
-    }
+    /* Threads that a contender starts from here must not inherit it. */
+    if (!usual_priority && sched_setscheduler(0, SCHED_FIFO | SCHED_RESET_ON_FORK, &param) == 0)
+        return true;
     memset(&attributes, 0, sizeof attributes);
     attributes.size = sizeof attributes;
     attributes.policy = SCHED_OTHER;
@@ -62,7 +62,7 @@ static bool ask_for_cpu(bool realtime)
 #ifdef SYS_sched_setattr
     syscall(SYS_sched_setattr, 0, &attributes, 0);
 #endif
-    return true;
+    return false;
 }
 
 static uint64_t due_at(const struct generator *g, uint64_t now_ns)
@@ -115,7 +115,7 @@ void *schedule_thread(void *argument)
     pthread_setname_np(pthread_self(), "generator");
     if (g->pin_os_index >= 0)
         host_pin_to_node(g->pin_os_index);
-    g->got_cpu = ask_for_cpu(g->run->options->realtime);
+    g->realtime = ask_for_cpu(g->run->options->usual_priority);
     clock_sleep_until_ns(g->start_ns);
     uint64_t cpu_before_ns = clock_thread_cpu_ns();
 

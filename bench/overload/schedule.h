@@ -32,7 +32,7 @@ struct generator {
     alignas(64) _Atomic uint64_t handed_over; /* = accepted + refused */
     _Atomic uint64_t refused;
     uint64_t cpu_ns;
-    bool got_cpu; /* the priority that was asked for */
+    bool realtime; /* its priority */
     struct histogram lateness;
     struct histogram refusal; /* duration of a batch of SCHEDULE_BATCH refusals */
 };
