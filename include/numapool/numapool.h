@@ -404,7 +404,8 @@ NUMAPOOL_API bool numapool_cancelled(void);
 /**
  * "This task is about to wait": lets a replacement worker run meanwhile. Calls nest. Outside a task
  * they do nothing. The pool never has more than B + max(shards, B/4) threads; beyond that a waiting
- * task gets no replacement.
+ * task gets no replacement. A task that comes back from waiting goes on at once: for a moment as many
+ * tasks as had replacements may run beyond the budget.
  */
 NUMAPOOL_API void numapool_block_begin(void);
 NUMAPOOL_API void numapool_block_end(void);

@@ -104,7 +104,7 @@ static bool provide(struct npi_control *control)
     struct npi_shard *shard = control->shard;
     uint32_t sleeper = npi_gate_pop(&shard->gate, NPI_SLEEPER_WOKEN);
     if (sleeper != NPI_GATE_NOBODY) { /* one went to sleep meanwhile */
-        npi_shard_release_thread(shard);
+        (void)npi_shard_uncount_thread(shard, 0);
         npi_gate_rouse(&shard->gate, sleeper);
         return true;
     }
@@ -113,7 +113,7 @@ static bool provide(struct npi_control *control)
         control->retry_step_ns = 0;
         return true;
     }
-    npi_shard_release_thread(shard);
+    (void)npi_shard_uncount_thread(shard, 0);
     npi_gate_leave(&shard->gate, true);
     if (control->retry_step_ns == 0) {
         npi_pool_log(shard->pool, NUMAPOOL_LOG_WARNING,
@@ -140,7 +140,7 @@ static void start_wanted(struct npi_control *control)
         if (control->retry_start_ns != 0 || !npi_gate_reserve(&shard->gate, false)) {
             break;
         }
-        if (!npi_shard_reserve_thread(shard)) {
+        if (!npi_shard_count_thread(shard)) {
             npi_gate_leave(&shard->gate, true);
             npi_shard_look(shard, NPI_GATE_NOBODY);
             break;
@@ -169,10 +169,10 @@ static void call_threads(struct npi_shard *shard)
     }
     for (unsigned i = 0; i < pool->shard_count && wanted != 0; i++) {
         struct npi_shard *other = pool->shards[i];
-        while (other != shard && wanted != 0 && npi_worker_count_out(other, false)) {
+        while (other != shard && wanted != 0 && npi_shard_uncount_thread(other, other->workers_kept)) {
             uint32_t sleeper = npi_gate_pop(&other->gate, NPI_SLEEPER_DISMISSED);
             if (sleeper == NPI_GATE_NOBODY) {
-                npi_worker_count_in(other);
+                npi_shard_recount_thread(other);
                 break;
             }
             npi_gate_rouse(&other->gate, sleeper);
@@ -331,6 +331,7 @@ static void *control_main(void *arg)
         if (now_ns >= next_tick_ns) {
             supervise(control, now_ns);
             call_threads(shard);
+            npi_shard_close_lanes(shard);
             npi_tick(&control->tick, shard, now_ns);
             now_ns = npi_clock_now_ns();
             next_tick_ns = rest(control, now_ns);
@@ -373,13 +374,13 @@ int npi_control_start(struct npi_shard *shard)
         if (!npi_gate_reserve(&shard->gate, false)) {
             break;
         }
-        if (!npi_shard_reserve_thread(shard)) {
+        if (!npi_shard_count_thread(shard)) {
             npi_gate_leave(&shard->gate, true);
             break;
         }
         int error = start_worker(control);
         if (error != 0) {
-            npi_shard_release_thread(shard);
+            (void)npi_shard_uncount_thread(shard, 0);
             npi_gate_leave(&shard->gate, true);
             if (i == 0) {
                 return error;

@@ -35,11 +35,11 @@ int npi_shard_push(struct npi_shard *shard, enum npi_class rank, const struct np
 {
     for (unsigned lane = 0; lane < NPI_LANES; lane++) {
         struct npi_ring *ring = &shard->lanes[lane];
-        if (lane != 0) {
-            npi_a64_store_sc(&shard->lanes_used, 1); /* @lane-opened */
-        }
         if (!npi_ring_claim(ring, count)) {
             continue;
+        }
+        if (lane != 0) {
+            npi_a64_store_sc(&shard->lanes_used, 1); /* @lane-opened */
         }
         int result = NPI_PUSH_CLOSED;
         if (npi_a32_load_sc(&shard->pool->phase) == NPI_PHASE_OPEN) { /* @pool-closed */
@@ -57,6 +57,31 @@ int npi_shard_push(struct npi_shard *shard, enum npi_class rank, const struct np
         return result;
     }
     return NPI_PUSH_BUSY;
+}
+
+static bool further_lanes_quiet(const struct npi_shard *shard)
+{
+    for (unsigned lane = 1; lane < NPI_LANES; lane++) {
+        if (!npi_ring_quiet(&shard->lanes[lane])) {
+            return false;
+        }
+    }
+    return true;
+}
+
+void npi_shard_close_lanes(struct npi_shard *shard)
+{
+    if (npi_a64_load_relaxed(&shard->lanes_used) == 0 || !further_lanes_quiet(shard) ||
+        !npi_ring_claim(&shard->lanes[0], 1)) {
+        return;
+    }
+    /* Nobody else reads the word to bound the depth while we hold the first claim. Who claims a
+       further lane now either is seen below, or stores its 1 after our 0. */
+    npi_a64_store_sc(&shard->lanes_used, 0);
+    if (!further_lanes_quiet(shard)) {
+        npi_a64_store_sc(&shard->lanes_used, 1);
+    }
+    npi_ring_unclaim(&shard->lanes[0]);
 }
 
 /* With several lanes in use the one whose head has waited longest goes first. */
@@ -167,7 +192,7 @@ bool npi_shard_head_stamp(const struct npi_shard *shard, enum npi_class rank, ui
 }
 
 
-bool npi_shard_reserve_thread(struct npi_shard *shard)
+bool npi_shard_count_thread(struct npi_shard *shard)
 {
     struct numapool *pool = shard->pool;
     uint32_t pool_max = npi_pool_threads_max(pool, npi_a32_load_relaxed(&pool->budget));
@@ -188,10 +213,22 @@ bool npi_shard_reserve_thread(struct npi_shard *shard)
     return true;
 }
 
-void npi_shard_release_thread(struct npi_shard *shard)
+bool npi_shard_uncount_thread(struct npi_shard *shard, uint32_t keep)
 {
-    (void)npi_a32_add_relaxed(&shard->threads, (uint32_t)-1);
+    uint32_t threads = npi_a32_load_relaxed(&shard->threads);
+    do {
+        if (threads <= keep) {
+            return false;
+        }
+    } while (!npi_a32_cas_relaxed(&shard->threads, &threads, threads - 1));
     (void)npi_a32_add_relaxed(&shard->pool->threads, (uint32_t)-1);
+    return true;
+}
+
+void npi_shard_recount_thread(struct npi_shard *shard)
+{
+    (void)npi_a32_add_relaxed(&shard->threads, 1);
+    (void)npi_a32_add_relaxed(&shard->pool->threads, 1);
 }
 
 void npi_shard_wake(struct npi_shard *shard, uint32_t self)
@@ -205,7 +242,7 @@ void npi_shard_wake(struct npi_shard *shard, uint32_t self)
             }
             return;
         }
-        if (npi_shard_reserve_thread(shard)) {
+        if (npi_shard_count_thread(shard)) {
             (void)npi_a32_add_sc(&shard->starts_wanted, 1); /* the permit waits for the new thread */
             npi_shard_kick(shard);
             return;

@@ -9,8 +9,9 @@
  * @pool-closed     phase is stored (sc) by drain; a submitter loads it (sc) after its claim. Either it
  *                  sees the new phase and publishes nothing, or drain, which waits until every
  *                  claim was seen free, sees what it published.
- * @lane-opened     lanes_used is stored (sc) before the claim of a further lane, and loaded (sc) by
- *                  holders of the first lane after theirs.
+ * @lane-opened     lanes_used is stored (sc) after the claim of a further lane, before its holder adds up
+ *                  the lanes; holders of the first lane load it (sc) after their claim. One of two
+ *                  such holders sees the other. It is cleared under the claim of the first lane.
  */
 #ifndef NPI_FLOW_SHARD_H
 #define NPI_FLOW_SHARD_H
@@ -140,9 +141,15 @@ unsigned npi_shard_take(struct npi_shard *shard, uint64_t refuse, struct npi_ite
 /* Wakes or starts a worker if one should be. self: the calling worker if it is in the stack. */
 void npi_shard_wake(struct npi_shard *shard, uint32_t self);
 
-/* Counts one more thread in the shard and in the pool, or says that there may be none. */
-bool npi_shard_reserve_thread(struct npi_shard *shard);
-void npi_shard_release_thread(struct npi_shard *shard);
+/* Threads are counted in the shard and in the pool. One more, or false: there may be none. One
+   fewer, or false: only `keep` are left. One that was counted out too early, back again. */
+bool npi_shard_count_thread(struct npi_shard *shard);
+bool npi_shard_uncount_thread(struct npi_shard *shard, uint32_t keep);
+void npi_shard_recount_thread(struct npi_shard *shard);
+
+/* Forgets that further lanes were ever used, when they are empty: with them in use every submit adds
+   up all lanes. */
+void npi_shard_close_lanes(struct npi_shard *shard);
 
 /* After a push. */
 static inline void npi_shard_notify(struct npi_shard *shard)

@@ -60,9 +60,11 @@ static void record(struct npi_worker *worker, uint64_t wait_ticks, uint64_t run_
     npi_a64_store_relaxed(&worker->run_ticks, npi_a64_load_relaxed(&worker->run_ticks) + run_ticks);
 }
 
-static void drop(struct npi_worker *worker, const struct npi_item *item, int why)
+static void drop(struct npi_worker *worker, int why)
 {
-    npi_task_drop(worker->shard->pool->space, item, why);
+    worker->dropping = true; /* its function may end the thread */
+    npi_task_drop(worker->shard->pool->space, &worker->item, why);
+    worker->dropping = false;
     count(&worker->dropped, 1);
 }
 
@@ -71,7 +73,7 @@ static bool still_wanted(struct npi_worker *worker, const struct npi_item *item,
 {
     numapool_group *group = npi_item_group(item);
     if (group != NULL && npi_group_is_cancelled(group)) {
-        drop(worker, item, NUMAPOOL_E_CANCELLED);
+        drop(worker, NUMAPOOL_E_CANCELLED);
         return false;
     }
     uint64_t deadline = npi_item_deadline_ticks(item);
@@ -85,7 +87,7 @@ static bool still_wanted(struct npi_worker *worker, const struct npi_item *item,
         /* Ticks to nanoseconds around now, so that the policy sees one clock. */
         uint64_t left_ns = deadline > now ? npi_clock_ticks_to_ns(deadline - now) : 0;
         if (left_ns == 0 || npi_admit_expired(0, left_ns, view.admit.task_ns)) {
-            drop(worker, item, NUMAPOOL_E_DEADLINE);
+            drop(worker, NUMAPOOL_E_DEADLINE);
             return false;
         }
     }
@@ -93,7 +95,7 @@ static bool still_wanted(struct npi_worker *worker, const struct npi_item *item,
     if ((meta & NPI_META_DROP_OK) != 0 &&
         npi_admit_slough(&worker->shard->pool->params,
                          view.standing_windows[npi_meta_rank(meta)], age_ns)) {
-        drop(worker, item, NUMAPOOL_E_SHED);
+        drop(worker, NUMAPOOL_E_SHED);
         return false;
     }
     return true;
@@ -208,24 +210,6 @@ static bool closing(const struct npi_worker *worker)
     return npi_a32_load_sc(&worker->shard->pool->phase) == NPI_PHASE_CLOSING;
 }
 
-bool npi_worker_count_out(struct npi_shard *shard, bool in_any_case)
-{
-    uint32_t threads = npi_a32_load_relaxed(&shard->threads);
-    do {
-        if (!in_any_case && threads <= shard->workers_kept) {
-            return false;
-        }
-    } while (!npi_a32_cas_relaxed(&shard->threads, &threads, threads - 1));
-    (void)npi_a32_add_relaxed(&shard->pool->threads, (uint32_t)-1);
-    return true;
-}
-
-void npi_worker_count_in(struct npi_shard *shard)
-{
-    (void)npi_a32_add_relaxed(&shard->threads, 1);
-    (void)npi_a32_add_relaxed(&shard->pool->threads, 1);
-}
-
 static void thread_ended(struct npi_worker *worker)
 {
     npi_a32_store_relaxed(&worker->tid, 0);
@@ -237,13 +221,13 @@ static void thread_ended(struct npi_worker *worker)
 static bool quit(struct npi_worker *worker, bool closing_now)
 {
     struct npi_shard *shard = worker->shard;
-    if (!npi_worker_count_out(shard, closing_now)) {
+    if (!npi_shard_uncount_thread(shard, closing_now ? 0 : shard->workers_kept)) {
         return false;
     }
     if (npi_gate_quit(&shard->gate, worker->index)) {
         return true;
     }
-    npi_worker_count_in(shard);
+    npi_shard_recount_thread(shard);
     return false;
 }
 
@@ -253,7 +237,6 @@ static bool park(struct npi_worker *worker, bool searching, bool holds_permit)
     struct npi_shard *shard = worker->shard;
     uint64_t idle_exit_ns = shard->pool->config.idle_exit_ns;
     npi_scratch_cool(&worker->scratch);
-    worker->parked = true;
     npi_gate_push(&shard->gate, worker->index);
     if (holds_permit) {
         npi_gate_leave(&shard->gate, searching);
@@ -297,7 +280,6 @@ static bool park(struct npi_worker *worker, bool searching, bool holds_permit)
             exit_at_ns = UINT64_MAX;
         }
     }
-    worker->parked = false;
     worker->searching = true;
     if (npi_a32_load_sc(&shard->control_idle) != 0) { /* @control-idle */
         npi_shard_kick(shard);
@@ -393,25 +375,29 @@ static void run_loop(struct npi_worker *worker)
     }
 }
 
-/* The task ended its thread: it counts as run, and the shard gets another worker. */
+/* The task ended its thread: it counts as run (or as dropped, if its drop did), and the shard gets
+   another worker. */
 static void on_thread_exit(void *arg)
 {
     struct npi_worker *worker = arg;
     struct npi_shard *shard = worker->shard;
-    if (worker->parked || worker->task == NULL) {
-        return;
-    }
-    uint64_t start = npi_a64_load_relaxed(&worker->started_ticks);
-    uint64_t wait = start - worker->task->hot[NPI_TASK_STAMP];
-    record(worker, (int64_t)wait < 0 ? 0 : wait, npi_clock_ticks() - start);
-    worker->block_depth = 0;
     bool lent = worker->permit_lent;
+    worker->block_depth = 0;
     if (lent) {
         take_permit_back(worker);
     }
-    finish(worker);
+    if (worker->dropping) {
+        worker->dropping = false;
+        count(&worker->dropped, 1);
+        npi_task_finish(shard->pool->space, &worker->item);
+    } else {
+        uint64_t start = npi_a64_load_relaxed(&worker->started_ticks);
+        uint64_t wait = start - worker->task->hot[NPI_TASK_STAMP];
+        record(worker, (int64_t)wait < 0 ? 0 : wait, npi_clock_ticks() - start);
+        finish(worker);
+    }
     npi_scratch_cool(&worker->scratch);
-    (void)npi_worker_count_out(shard, true);
+    (void)npi_shard_uncount_thread(shard, 0);
     thread_ended(worker);
     npi_a32_store_release(&shard->gate.sleepers[worker->index].word, NPI_SLEEPER_FREE);
     if (!lent) {
@@ -455,7 +441,6 @@ void *npi_worker_main(void *arg)
     (void)npi_a64_add_relaxed(&shard->threads_started, 1);
     place(worker);
     worker->searching = true;
-    worker->parked = false;
     worker->task = NULL;
     pthread_cleanup_push(on_thread_exit, worker);
     run_loop(worker);

@@ -39,7 +39,7 @@ struct npi_worker {
     bool permit_lent; /* blocked, and its permit given away */
     bool lent;        /* the running task counts in lent_in and lent_out */
     bool searching;   /* how it holds its permit */
-    bool parked;      /* in the stack: pthread_exit cannot happen there */
+    bool dropping;    /* inside a task's drop */
     struct npi_idle idle;
     struct npi_scratch scratch;
 
@@ -67,10 +67,6 @@ void npi_worker_init(struct npi_worker *worker, struct npi_shard *shard, uint32_
 
 /* Body of a worker's thread; arg is its npi_worker. It begins with a permit held, searching. */
 void *npi_worker_main(void *arg);
-
-/* One fewer thread, if the shard may have one fewer (or in any case); one more. */
-bool npi_worker_count_out(struct npi_shard *shard, bool in_any_case);
-void npi_worker_count_in(struct npi_shard *shard);
 
 /* False: no replacement may run, the permit is kept. Calls nest. */
 bool npi_worker_block_begin(struct npi_worker *worker);
