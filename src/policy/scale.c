@@ -18,6 +18,8 @@ static const double growth_ratio_max = 1024.0;
 static const double near_saturation = 0.8;
 static const double guard_step_down = 0.75; /* workers of the next try, as a share of the last */
 static const double guard_service_ns_max = 2e9; /* slower tasks are not judged: they may be stuck */
+static const double foreign_share_least = 0.05; /* others' part of the CPUs that is no noise */
+static const double outnumbered_wait = 0.5;     /* part of the tolerated wait that leaves room to grow */
 static const double guard_disbelief = 0.5; /* what is left of a remembered rate after a vain try */
 
 static double least(double a, double b)
@@ -81,6 +83,8 @@ struct view {
     double taken_peak; /* the last tick's value if higher: growth must see a filled CPU at once */
     double available;  /* C less what others use */
     double wait;       /* workers in the run queue */
+    double tolerated;  /* as many of them as may be */
+    bool outnumbered;  /* others fill the CPUs, yet our workers hardly wait: see grow() */
     double service_ns; /* N/X, grows by itself while nothing completes */
     double live_busy;
     bool queued;  /* the limit holds work back, and it waits here */
@@ -116,6 +120,11 @@ static void smooth(const struct npi_policy_params *params, struct npi_scale *sca
     view->taken_peak = most(view->taken, used_now + foreign_now);
     view->available = most(view->cpus - scale->foreign, 0.01);
     view->wait = scale->runnable - scale->cpu;
+    view->tolerated = params->wait_share_max * view->busy;
+    view->outnumbered = sample->delay_known && scale->foreign > foreign_share_least * view->cpus &&
+                        view->taken >= params->cpu_saturated * view->cpus &&
+                        view->used < params->cpu_saturated * view->cpus &&
+                        view->wait < outnumbered_wait * view->tolerated;
     /* A ratio of smoothed values, so both age alike; bounded to 1000 s for shards that completed
      * nothing yet. */
     view->service_ns = scale->busy / most(scale->done_per_ns, 1e-12 * most(scale->busy, 1.0));
@@ -250,11 +259,25 @@ static enum npi_scale_move guard_step(const struct npi_policy_params *params,
     return NPI_SCALE_HOLD;
 }
 
+static double room_beside_others(const struct view *view)
+{
+    double wait = most(view->wait, 1e-3 * view->tolerated);
+    return least(growth_ratio_max, outnumbered_wait * view->tolerated / most(wait, 1e-9));
+}
+
 static void grow(const struct npi_policy_params *params, struct npi_scale *scale,
                  const struct view *view)
 {
     double ratio = view->available / most(view->taken_peak - scale->foreign, 1e-9);
     double tau = (double)params->rate_tau_ns;
+    /*
+     * CPUs that others fill say nothing about what more of our workers would gain: each gets its
+     * turn from the scheduler, and tasks that mostly block need none of the CPUs' idle time. What
+     * tells is the wait of our own workers; until that is half of what is tolerated there is room.
+     * Without this a pool of blocking tasks beside a busy program stays at one worker per CPU.
+     */
+    if (view->outnumbered)
+        ratio = room_beside_others(view);
     /* While workers multiply, N/X runs ahead of what tasks take, because completions lag. */
     double pace = view->service_ns;
     if (scale->task_ns > 0.0)
@@ -286,13 +309,13 @@ static enum npi_scale_move adjust(const struct npi_policy_params *params, struct
     /* Others hold the CPUs: keep what we really get plus room to notice when they leave. */
     if (starved)
         floor_workers = most(1.0, least(view->cpus, view->used * 1.1 + 1.0));
-    else if (scale->foreign > 0.05 * view->cpus)
+    else if (scale->foreign > foreign_share_least * view->cpus)
         floor_workers = most(1.0, least(view->cpus, most(view->cpus / 2, view->used + 1.0)));
     double from = least(scale->cap_workers, most(view->live_busy, floor_workers));
     /* Near saturation the run queue decides: few CPUs fill to 95 % only with workers that wait. */
     bool crowded = sample->delay_known && view->taken > near_saturation * view->cpus &&
-                   view->wait > params->wait_share_max * view->busy;
-    bool may_grow = !crowded && view->binding && view->taken_peak < saturated &&
+                   view->wait > view->tolerated;
+    bool may_grow = !crowded && view->binding && (view->taken_peak < saturated || view->outnumbered) &&
                     (double)sample->limit_workers >=
                         params->limit_binding * (double)(uint64_t)scale->cap_workers &&
                     sample->now_ns >= scale->guard.rest_until_ns && !scale->guard.trying;
@@ -310,8 +333,7 @@ static enum npi_scale_move adjust(const struct npi_policy_params *params, struct
         }
         scale->probe_ticks = 0.0;
     } else {
-        double tolerated = params->wait_share_max * view->busy;
-        bool overloaded = view->wait > tolerated && view->taken >= saturated &&
+        bool overloaded = view->wait > view->tolerated && view->taken >= saturated &&
                           scale->runnable > view->available + 0.5;
         if (starved || overloaded) {
             /* Half an integrator gain per loop delay: smoothing plus the time until a worker can
@@ -321,7 +343,7 @@ static enum npi_scale_move adjust(const struct npi_policy_params *params, struct
             if (view->wait > params->wait_share_starved * view->busy)
                 gain *= 4.0;
             scale->cap_workers =
-                most(floor_workers, from - least(1.0, gain) * (view->wait - tolerated));
+                most(floor_workers, from - least(1.0, gain) * (view->wait - view->tolerated));
             return NPI_SCALE_SHRINK;
         }
     }
@@ -348,13 +370,14 @@ void npi_scale_step(const struct npi_policy_params *params, struct npi_scale *sc
     if (result->move != NPI_SCALE_UNDO)
         result->move = adjust(params, scale, &same, &view, starved);
 
-    double backlog = (double)(same.queued_tasks - same.guest_tasks) * view.service_ns /
-                     (double)params->backlog_clear_ns;
+    /* The two counts were read one after the other and may disagree. */
+    double queued = most(0.0, (double)same.queued_tasks - (double)same.guest_tasks);
+    double backlog = queued * view.service_ns / (double)params->backlog_clear_ns;
     double wanted = same.own_workers + backlog;
     if (!view.binding) {
         /* What nobody uses is forgotten slowly: the next burst should find half of the last one's
          * limit. */
-        double keep = most(view.cpus, 2.0 * scale->held_workers);
+        double keep = most(most(view.cpus, 1.0), 2.0 * scale->held_workers);
         double rate = least(1.0, view.elapsed_ns / (double)params->forget_tau_ns);
         if (scale->cap_workers > keep)
             scale->cap_workers -= (scale->cap_workers - keep) * rate;
@@ -376,7 +399,9 @@ void npi_scale_step(const struct npi_policy_params *params, struct npi_scale *sc
     result->starved = starved;
     result->growth_ratio = 1.0;
     bool resting = same.now_ns < scale->guard.rest_until_ns || scale->guard.trying;
-    if (!result->saturated && !starved && !resting)
+    if (view.outnumbered && !resting)
+        result->growth_ratio = most(1.0, room_beside_others(&view));
+    else if (!result->saturated && !starved && !resting)
         result->growth_ratio =
             least(growth_ratio_max, most(1.0, view.available / most(view.used, 1e-9)));
 }
