@@ -153,7 +153,7 @@ static void *alloc_large(struct npi_slice *slice, uint64_t bytes, bool *grown)
 
 void *npi_block_alloc(struct npi_space *space, unsigned node, size_t bytes, unsigned spread)
 {
-    if (bytes == 0 || bytes > space->budget_bytes || node >= space->node_count)
+    if (bytes == 0 || bytes > space->request_bytes_max || node >= space->node_count)
         return NULL;
     struct npi_slice *slice = space->slices[node];
     bool small = bytes <= NPI_BLOCK_BYTES_MAX;

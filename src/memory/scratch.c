@@ -196,7 +196,7 @@ void npi_scratch_begin(struct npi_scratch *scratch, uint64_t granted_bytes)
 void *npi_scratch_take(struct npi_scratch *scratch, size_t bytes)
 {
     struct npi_space *space = scratch->space;
-    if (bytes == 0 || bytes > space->budget_bytes || bytes > SIZE_MAX - ALIGN_BYTES)
+    if (bytes == 0 || bytes > space->request_bytes_max)
         return NULL;
     size_t step = npi_round_up(bytes, ALIGN_BYTES);
     uint64_t covered_bytes =

@@ -201,6 +201,8 @@ int npi_space_create(struct npi_space **space, const struct npi_plan *plan, uint
             return NUMAPOOL_E_NOMEM;
         }
     }
+    uint64_t slice_bytes = UINT64_C(1) << made->slice_shift;
+    made->request_bytes_max = budget_bytes < slice_bytes ? budget_bytes : slice_bytes;
     made->key = (uint64_t)(uintptr_t)made->base * UINT64_C(0x9e3779b97f4a7c15) | 1;
     if (denied_count)
         npi_a64_add_relaxed(bind_denied, denied_count);

@@ -123,6 +123,7 @@ struct npi_space {
     unsigned slice_shift;
     unsigned node_count;
     uint64_t budget_bytes;
+    size_t request_bytes_max;    /* larger pieces fit no slice or no budget; far from wrapping */
     uint64_t backed_bytes_limit; /* above it whoever adds backing trims what is idle */
     uint64_t tight_bytes;        /* above it runs are fitted to the task at hand */
     size_t page_bytes;
