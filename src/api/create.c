@@ -123,7 +123,7 @@ void npi_pool_free(struct numapool *pool)
 /* Whether the kernel grants a short slice is tried on a thread that ends at once. */
 static void *try_slice(void *arg)
 {
-    *(bool *)arg = npi_thread_slice(UINT64_C(100000)) == 0;
+    *(bool *)arg = npi_thread_slice(NPI_SLICE_NS) == 0;
     return NULL;
 }
 

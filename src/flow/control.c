@@ -15,8 +15,9 @@
 #define MS UINT64_C(1000000)
 #define SECOND UINT64_C(1000000000)
 
-/* Threads started in one go beyond those asked for, when that many tasks wait. */
-#define STARTS_AHEAD 64
+/* Threads started in one go beyond those asked for, when that many tasks wait: one takes about 50 us,
+   so a tick's worth. */
+#define STARTS_AHEAD 256
 
 #define RETRY_NS_MIN (10 * MS)
 #define RETRY_NS_MAX (1 * SECOND)
@@ -320,6 +321,9 @@ static void *control_main(void *arg)
     struct npi_shard *shard = control->shard;
     if (shard->pool->plan->pinning != NUMAPOOL_PIN_NONE) {
         (void)npi_place_thread(0, &shard->plan->cpus);
+    }
+    if (shard->pool->slices_granted) { /* it is short, and a thousand workers may be in its way */
+        (void)npi_thread_slice(NPI_SLICE_NS);
     }
     uint64_t now_ns = npi_clock_now_ns();
     npi_tick_resume(&control->tick, shard, now_ns);

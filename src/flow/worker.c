@@ -13,10 +13,6 @@
 /* A claimer whose store is not visible yet is given this long before its sleeper looks again. */
 #define CLAIM_WAIT_NS UINT64_C(1000000)
 
-/* Scheduler slice asked for workers: a woken worker then preempts a busy waker within it, instead of
-   waiting 3 ms behind it. */
-#define SLICE_NS UINT64_C(100000)
-
 __thread struct npi_worker *npi_worker_self __attribute__((tls_model("initial-exec")));
 
 void npi_worker_init(struct npi_worker *worker, struct npi_shard *shard, uint32_t index)
@@ -427,7 +423,7 @@ static void place(struct npi_worker *worker)
         npi_cpuset_fini(&one);
     }
     if (pool->slices_granted) {
-        (void)npi_thread_slice(SLICE_NS);
+        (void)npi_thread_slice(NPI_SLICE_NS);
     }
 }
 
