@@ -3,6 +3,7 @@
 #include "topology/text.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 /* What the kernel calls local; it never reports less (Documentation of ACPI SLIT: 10 = 1.0). */
 #define DISTANCE_LOCAL 10u
@@ -23,6 +24,54 @@ void npi_machine_fini(struct npi_machine *machine)
     *machine = (struct npi_machine){0};
 }
 
+/* Room for one more than needed, so that an empty array is not NULL for want of memory. */
+static void *copy_array(const void *from, size_t count, size_t size)
+{
+    void *to = calloc(count + 1, size);
+    if (to != NULL && count > 0)
+        memcpy(to, from, count * size);
+    return to;
+}
+
+bool npi_machine_copy(struct npi_machine *to, const struct npi_machine *from)
+{
+    struct npi_machine copy = *from;
+    size_t distances = (size_t)from->node_count * from->node_count;
+    copy.summary = npi_text_format("%s", from->summary != NULL ? from->summary : "");
+    copy.source = npi_text_format("%s", from->source != NULL ? from->source : "");
+    copy.cpus = copy_array(from->cpus, from->cpu_count, sizeof *copy.cpus);
+    copy.nodes = copy_array(from->nodes, from->node_count, sizeof *copy.nodes);
+    copy.domains = copy_array(from->domains, from->domain_count, sizeof *copy.domains);
+    if (from->distance != NULL)
+        copy.distance = copy_array(from->distance, distances, sizeof *copy.distance);
+    copy.notes = NULL;
+    copy.note_count = 0;
+    bool done = copy.summary != NULL && copy.source != NULL && copy.cpus != NULL &&
+                copy.nodes != NULL && copy.domains != NULL &&
+                (from->distance == NULL || copy.distance != NULL);
+    /* Sets were copied as pointers; none of them is ours yet. */
+    for (unsigned i = 0; copy.nodes != NULL && i < from->node_count; i++)
+        copy.nodes[i].cpus = (struct npi_cpuset){0};
+    for (unsigned i = 0; copy.domains != NULL && i < from->domain_count; i++)
+        copy.domains[i] = (struct npi_cpuset){0};
+    for (unsigned i = 0; done && i < from->node_count; i++)
+        done = npi_cpuset_copy(&copy.nodes[i].cpus, &from->nodes[i].cpus);
+    for (unsigned i = 0; done && i < from->domain_count; i++)
+        done = npi_cpuset_copy(&copy.domains[i], &from->domains[i]);
+    for (unsigned i = 0; done && i < from->note_count; i++)
+        done = npi_notes_add(&copy.notes, &copy.note_count, "%s", from->notes[i]);
+    if (!done) {
+        if (copy.nodes == NULL)
+            copy.node_count = 0;
+        if (copy.domains == NULL)
+            copy.domain_count = 0;
+        npi_machine_fini(&copy);
+        return false;
+    }
+    *to = copy;
+    return true;
+}
+
 bool npi_machine_valid(const struct npi_machine *machine, const char **why)
 {
     *why = "it has no CPU that may be used";
@@ -34,6 +83,10 @@ bool npi_machine_valid(const struct npi_machine *machine, const char **why)
         if (id > NPI_CPU_ID_MAX || (i > 0 && id <= machine->cpus[i - 1].os_index))
             return false;
     }
+    *why = "it has more cores than there can be";
+    for (unsigned i = 0; i < machine->cpu_count; i++)
+        if (machine->cpus[i].core > (int)NPI_CPU_ID_MAX)
+            return false;
     *why = "its node numbers are not ascending or too large";
     for (unsigned i = 0; i < machine->node_count; i++) {
         unsigned id = machine->nodes[i].os_index;

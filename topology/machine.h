@@ -13,7 +13,7 @@
 
 struct npi_machine_cpu {
     unsigned os_index;
-    int core;    /* dense number, -1 = unknown: then the CPU is a core of its own */
+    int core;    /* dense number up to NPI_CPU_ID_MAX, -1 = unknown: then the CPU is a core of its own */
     int cache;   /* dense number of its last-level cache, -1 = unknown */
     int package; /* OS id, -1 = unknown */
     int kind;    /* 0 = slowest kind of core, ascending; -1 = all alike or unknown */
@@ -59,6 +59,7 @@ struct npi_machine {
 };
 
 void npi_machine_fini(struct npi_machine *machine);
+bool npi_machine_copy(struct npi_machine *to, const struct npi_machine *from); /* false: no memory */
 
 /*
  * Whether the planner may rely on it: ascending numbers, node CPUs that exist, at least one CPU,

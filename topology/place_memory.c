@@ -10,6 +10,10 @@
 #include <numaif.h>
 #include <stdint.h>
 
+#ifndef MPOL_F_STATIC_NODES
+#define MPOL_F_STATIC_NODES (1 << 15) /* linux/mempolicy.h has it, but not beside numaif.h */
+#endif
+
 /*
  * The kernel's largest node number is 1023 (CONFIG_NODES_SHIFT is at most 10). It reads one bit less
  * than maxnode says, hence 1025, and refuses masks shorter than its own number of possible nodes.
@@ -27,7 +31,11 @@ int npi_place_range(void *start, size_t bytes, enum npi_memory_policy policy,
     if (node_os_index >= NODE_BITS)
         return -EINVAL;
     mask[node_os_index / LONG_BITS] |= 1ul << (node_os_index % LONG_BITS);
-    int mode = policy == NPI_MEMORY_BIND ? MPOL_BIND : MPOL_PREFERRED;
+    /* A plain BIND is a rank among the allowed nodes: when a control group's set of nodes changes the
+       kernel renumbers it, even to another node where its own is allowed before and after, and does
+       not take it back. A static one stays with the node it names, and returns to it. A plain
+       preference is not renumbered, so it needs no flag. Seen with Linux 6.1. */
+    int mode = policy == NPI_MEMORY_BIND ? MPOL_BIND | MPOL_F_STATIC_NODES : MPOL_PREFERRED;
     return mbind(start, bytes, mode, mask, NODE_BITS + 1, 0) == 0 ? 0 : -errno;
 }
 

@@ -12,17 +12,28 @@
 #include <stdlib.h>
 #include <string.h>
 
-static void free_draft(struct npi_draft *draft)
+void npi_draft_groups_free(struct npi_draft_group *groups, unsigned count)
 {
-    for (unsigned i = 0; i < draft->group_count; i++) {
-        npi_cpuset_fini(&draft->groups[i].owned);
-        npi_cpuset_fini(&draft->groups[i].cpus);
+    for (unsigned i = 0; i < count; i++) {
+        npi_cpuset_fini(&groups[i].owned);
+        npi_cpuset_fini(&groups[i].cpus);
     }
-    free(draft->groups);
+    free(groups);
+}
+
+void npi_draft_free(struct npi_draft *draft)
+{
+    if (draft == NULL)
+        return;
+    npi_draft_groups_free(draft->groups, draft->group_count);
+    npi_mistakes_report(&draft->mistakes, NULL);
+    npi_machine_fini(&draft->machine);
+    npi_placement_free(draft->placement);
+    npi_notes_free(draft->notes, draft->note_count);
     free(draft->cpus);
     free(draft->is_home);
     free(draft->votes);
-    npi_notes_free(draft->notes, draft->note_count);
+    free(draft);
 }
 
 void npi_plan_free(struct npi_plan *plan)
@@ -46,6 +57,7 @@ void npi_plan_free(struct npi_plan *plan)
     free(plan->shard_of_cpu);
     free(plan->machine);
     free(plan->source);
+    npi_draft_free(plan->draft);
     free(plan);
 }
 
@@ -71,47 +83,53 @@ static int join_under_limit(struct npi_plan *plan)
     return npi_plan_merge(plan, whole > 0 ? whole : 1);
 }
 
+/* Owns copies of everything. NULL: no memory. */
+static struct npi_draft *new_draft(const struct npi_machine *machine,
+                                   const struct numapool_config *config, bool discovery_failed)
+{
+    struct npi_draft *draft = calloc(1, sizeof *draft);
+    if (draft == NULL)
+        return NULL;
+    draft->smt = config->smt;
+    draft->pinning = config->pinning;
+    draft->discovery_failed = discovery_failed;
+    draft->shards_by = discovery_failed ? NUMAPOOL_SINGLE : config->shards;
+    draft->cpus = calloc(machine->cpu_count, sizeof *draft->cpus);
+    draft->is_home = calloc(machine->node_count + 1u, sizeof *draft->is_home);
+    draft->votes = calloc(3u * machine->node_count + 1u, sizeof *draft->votes);
+    bool done = draft->cpus != NULL && draft->is_home != NULL && draft->votes != NULL &&
+                npi_placement_copy(&draft->placement, config->placement);
+    if (done && draft->placement == NULL)
+        draft->placement = calloc(1, sizeof *draft->placement);
+    if (!done || draft->placement == NULL || !npi_machine_copy(&draft->machine, machine)) {
+        npi_draft_free(draft);
+        return NULL;
+    }
+    if (draft->placement->shard_count > 0)
+        draft->shards_by = -1;
+    return draft;
+}
+
 int npi_plan_build(struct npi_plan **plan, const struct npi_machine *machine,
                    const struct numapool_config *config, bool discovery_failed,
                    struct numapool_error *error)
 {
-    static const struct numapool_placement nothing_said = {0};
-    struct npi_mistakes mistakes = {0};
-    struct npi_draft draft = {
-        .machine = machine,
-        .config = config,
-        .placement = config->placement != NULL ? config->placement : &nothing_said,
-        .mistakes = &mistakes,
-        .shards_by = config->shards,
-        .cpus = calloc(machine->cpu_count, sizeof *draft.cpus),
-        .is_home = calloc(machine->node_count + 1u, sizeof *draft.is_home),
-        .votes = calloc(3u * machine->node_count + 1u, sizeof *draft.votes),
-    };
-    if (draft.placement->shard_count > 0)
-        draft.shards_by = -1;
-    else if (discovery_failed)
-        draft.shards_by = NUMAPOOL_SINGLE;
-
-    struct npi_plan *fresh = NULL;
-    bool done = draft.cpus != NULL && draft.is_home != NULL && draft.votes != NULL &&
-                npi_draft_find_homes(&draft) && npi_draft_find_works(&draft) &&
-                npi_draft_form_groups(&draft);
-    int result = done ? npi_mistakes_report(&mistakes, error) : NUMAPOOL_E_NOMEM;
-    if (result == NUMAPOOL_OK) {
-        fresh = calloc(1, sizeof *fresh);
-        done = fresh != NULL && npi_draft_finish(&draft, fresh) &&
-               npi_draft_give_reasons(&draft, fresh);
-        result = done ? NUMAPOOL_OK : NUMAPOOL_E_NOMEM;
+    struct npi_draft *draft = new_draft(machine, config, discovery_failed);
+    if (draft == NULL || !npi_draft_find_homes(draft) || !npi_draft_find_works(draft) ||
+        !npi_draft_form_groups(draft)) {
+        npi_draft_free(draft);
+        return out_of_memory(error);
     }
-    if (result == NUMAPOOL_OK) {
-        fresh->discovery_failed = discovery_failed;
-        result = join_under_limit(fresh);
+    int result = npi_mistakes_report(&draft->mistakes, error);
+    struct npi_plan *fresh = result == NUMAPOOL_OK ? npi_draft_to_plan(draft) : NULL;
+    if (fresh == NULL) {
+        npi_draft_free(draft);
+        return result == NUMAPOOL_OK ? out_of_memory(error) : result;
     }
-    npi_mistakes_report(&mistakes, NULL);
-    free_draft(&draft);
-    if (result != NUMAPOOL_OK) {
+    fresh->draft = draft;
+    if (join_under_limit(fresh) != NUMAPOOL_OK) {
         npi_plan_free(fresh);
-        return result == NUMAPOOL_E_NOMEM ? out_of_memory(error) : result;
+        return out_of_memory(error);
     }
     *plan = fresh;
     return NUMAPOOL_OK;

@@ -84,6 +84,8 @@ struct npi_plan {
     unsigned note_count;
     char *machine;           /* one line: what the machine is */
     char *source;            /* where the machine came from: "this machine", the text, the file */
+
+    struct npi_draft *draft; /* what the plan was made from, for npi_plan_merge() */
 };
 
 #define NPI_NO_SHARD 0xffffu

@@ -7,6 +7,9 @@
  *   plan_finish.c  distances, order of neighbours, capacity, the finished plan
  *   plan_reason.c  the sentences
  *
+ * A plan keeps its draft, since npi_plan_merge() joins groups and takes the last two steps again; so
+ * the draft owns copies of all it was made from.
+ *
  * Arrays "per CPU" and "per node" are indexed by slot, as in the machine.
  */
 #ifndef NPI_TOPOLOGY_PLAN_DRAFT_H
@@ -35,14 +38,18 @@ struct npi_draft_group {
     struct npi_cpuset cpus;  /* workers */
     int home, seat, package;
     bool borrowed, spans_nodes;
-    int placed; /* index of the explicit shard it comes from, -1 = none */
+    int placed;     /* index of the explicit shard it comes from, -1 = none */
+    unsigned parts; /* groups it was joined from, itself included */
+    unsigned workers_max; /* as in the plan */
+    uint64_t memory_bytes;
 };
 
 struct npi_draft {
-    const struct npi_machine *machine;
-    const struct numapool_config *config;
-    const struct numapool_placement *placement; /* never NULL */
-    struct npi_mistakes *mistakes;
+    struct npi_machine machine;
+    int smt, pinning; /* as configured */
+    bool discovery_failed;
+    struct numapool_placement *placement; /* never NULL */
+    struct npi_mistakes mistakes;
     int shards_by; /* enum numapool_shards, -1 = explicit */
     struct npi_draft_cpu *cpus;
     bool *is_home;   /* per node */
@@ -61,9 +68,17 @@ bool npi_draft_form_groups(struct npi_draft *draft);
 bool npi_draft_finish(const struct npi_draft *draft, struct npi_plan *plan);
 bool npi_draft_give_reasons(const struct npi_draft *draft, struct npi_plan *plan);
 
+/* The last two steps at once. NULL: no memory. The plan does not have the draft yet. */
+struct npi_plan *npi_draft_to_plan(const struct npi_draft *draft);
+void npi_draft_free(struct npi_draft *draft); /* NULL is fine */
+void npi_draft_groups_free(struct npi_draft_group *groups, unsigned count);
+
 /* Fills in what follows from a set of CPUs: home (if not given, -1), seat, package, borrowed, spans. */
 void npi_draft_describe(const struct npi_draft *draft, const struct npi_cpuset *cpus,
                         struct npi_draft_group *group);
+
+/* Leaves the lowest CPU of each core. false: no memory, the set is unchanged. */
+bool npi_draft_one_per_core(const struct npi_draft *draft, struct npi_cpuset *cpus);
 
 /* In the kernel's unit, between two described groups. */
 unsigned npi_draft_distance(const struct npi_draft *draft, const struct npi_draft_group *a,
@@ -72,10 +87,8 @@ unsigned npi_draft_distance(const struct npi_draft *draft, const struct npi_draf
 /* Whether a node has memory the plan may use at all. */
 bool npi_draft_usable_node(const struct npi_draft *draft, unsigned slot);
 
-/* Parts of a plan that follow from its shards; used when they are made and when they are joined. */
-bool npi_plan_order_neighbours(struct npi_plan *plan);
-bool npi_plan_map_cpus(struct npi_plan *plan);
-void npi_plan_settle_nodes(struct npi_plan *plan); /* which shard stands for each node */
+/* Which group each CPU belongs to, from the groups' sets. */
+void npi_draft_number_cpus(struct npi_draft *draft);
 
 /* The pure planner: what npi_plan_make() does once it has a machine. Tests call it. */
 int npi_plan_build(struct npi_plan **plan, const struct npi_machine *machine,

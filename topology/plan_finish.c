@@ -9,7 +9,7 @@
 /* Index in the plan of each home in use; -1 for other nodes. */
 static int *number_nodes(const struct npi_draft *draft, unsigned *count)
 {
-    const struct npi_machine *machine = draft->machine;
+    const struct npi_machine *machine = &draft->machine;
     int *index = calloc(machine->node_count + 1u, sizeof *index);
     if (index == NULL)
         return NULL;
@@ -30,7 +30,7 @@ static int *number_nodes(const struct npi_draft *draft, unsigned *count)
 
 static bool fill_nodes(const struct npi_draft *draft, struct npi_plan *plan, const int *index)
 {
-    const struct npi_machine *machine = draft->machine;
+    const struct npi_machine *machine = &draft->machine;
     if (plan->node_count == 0) { /* nothing is known of memory: one node stands for all of it */
         plan->node_count = 1;
         plan->nodes = calloc(1, sizeof *plan->nodes);
@@ -48,46 +48,24 @@ static bool fill_nodes(const struct npi_draft *draft, struct npi_plan *plan, con
     return plan->nodes != NULL;
 }
 
-static bool fill_shard(const struct npi_draft *draft, struct npi_plan_shard *shard,
-                       const struct npi_draft_group *group, const int *index)
+static bool fill_shard(struct npi_plan_shard *shard, const struct npi_draft_group *group,
+                       const int *index)
 {
     shard->node = group->home >= 0 ? (unsigned)index[group->home] : 0;
     shard->spans_nodes = group->spans_nodes;
     shard->borrowed = group->borrowed;
     shard->package = group->package;
     shard->cpu_count = (unsigned)npi_cpuset_count(&group->cpus);
-    shard->memory_bytes = draft->placement->shard_memory_bytes;
-    if (group->placed >= 0) {
-        const struct npi_placed_shard *placed = &draft->placement->shards[group->placed];
-        shard->workers_max = placed->workers_max;
-        if (placed->memory_bytes != 0)
-            shard->memory_bytes = placed->memory_bytes;
-    }
+    shard->workers_max = group->workers_max;
+    shard->memory_bytes = group->memory_bytes;
     return npi_cpuset_copy(&shard->cpus, &group->cpus) &&
            npi_cpuset_copy(&shard->owned_cpus, &group->owned);
-}
-
-void npi_plan_settle_nodes(struct npi_plan *plan)
-{
-    for (unsigned n = 0; n < plan->node_count; n++) {
-        struct npi_plan_node *node = &plan->nodes[n];
-        unsigned spanning = plan->shard_count;
-        node->shard = plan->shard_count;
-        for (unsigned s = plan->shard_count; s-- > 0;) {
-            if (plan->shards[s].node == n)
-                node->shard = s;
-            else if (npi_cpuset_intersects(&plan->shards[s].owned_cpus, &node->cpus))
-                spanning = s;
-        }
-        if (node->shard == plan->shard_count)
-            node->shard = spanning;
-    }
 }
 
 /* Which CPUs each node has, and which shard stands for it. */
 static bool settle_nodes(const struct npi_draft *draft, struct npi_plan *plan, const int *index)
 {
-    const struct npi_machine *machine = draft->machine;
+    const struct npi_machine *machine = &draft->machine;
     for (unsigned i = 0; i < machine->cpu_count; i++) {
         const struct npi_draft_cpu *cpu = &draft->cpus[i];
         const struct npi_plan_shard *shard = &plan->shards[cpu->group];
@@ -97,7 +75,19 @@ static bool settle_nodes(const struct npi_draft *draft, struct npi_plan *plan, c
         if (cpu->works && !npi_cpuset_add(&plan->nodes[node].cpus, machine->cpus[i].os_index))
             return false;
     }
-    npi_plan_settle_nodes(plan);
+    for (unsigned n = 0; n < plan->node_count; n++)
+        plan->nodes[n].shard = plan->shard_count;
+    for (unsigned s = plan->shard_count; s-- > 0;)
+        plan->nodes[plan->shards[s].node].shard = s;
+    for (unsigned i = 0; i < machine->cpu_count; i++) {
+        const struct npi_draft_cpu *cpu = &draft->cpus[i];
+        struct npi_plan_node *node = cpu->home >= 0 && index[cpu->home] >= 0
+                                         ? &plan->nodes[index[cpu->home]]
+                                         : &plan->nodes[plan->shards[cpu->group].node];
+        bool works = npi_cpuset_has(&plan->shards[cpu->group].cpus, machine->cpus[i].os_index);
+        if (node->shard == plan->shard_count && works)
+            node->shard = (unsigned)cpu->group;
+    }
     return true;
 }
 
@@ -105,7 +95,7 @@ static bool settle_nodes(const struct npi_draft *draft, struct npi_plan *plan, c
 static bool attach_far_node(const struct npi_draft *draft, struct npi_plan *plan, unsigned slot,
                             const int *index)
 {
-    const struct npi_machine *machine = draft->machine;
+    const struct npi_machine *machine = &draft->machine;
     const struct npi_machine_node *far = &machine->nodes[slot];
     bool covers = false;
     unsigned nearest = UINT32_MAX;
@@ -131,14 +121,14 @@ static bool attach_far_node(const struct npi_draft *draft, struct npi_plan *plan
 
 static bool attach_far_nodes(const struct npi_draft *draft, struct npi_plan *plan, const int *index)
 {
-    for (unsigned slot = 0; slot < draft->machine->node_count; slot++)
+    for (unsigned slot = 0; slot < draft->machine.node_count; slot++)
         if (index[slot] < 0 && !draft->is_home[slot] && npi_draft_usable_node(draft, slot) &&
             !attach_far_node(draft, plan, slot, index))
             return false;
     return true;
 }
 
-bool npi_plan_order_neighbours(struct npi_plan *plan)
+static bool order_neighbours(struct npi_plan *plan)
 {
     for (unsigned s = 0; s < plan->shard_count; s++) {
         struct npi_plan_shard *shard = &plan->shards[s];
@@ -147,7 +137,6 @@ bool npi_plan_order_neighbours(struct npi_plan *plan)
         if (order == NULL)
             return false;
         npi_nearest_order(plan->distance, plan->shard_count, s, order);
-        free(shard->neighbours);
         shard->neighbours = order;
     }
     return true;
@@ -166,11 +155,11 @@ static bool fill_distances(const struct npi_draft *draft, struct npi_plan *plan)
             plan->distance[(size_t)a * count + b] =
                 a == b ? NPI_DISTANCE_NODE : npi_draft_distance(draft, from, to);
             measured |= a != b && from->seat >= 0 && to->seat >= 0 && from->seat != to->seat &&
-                        npi_machine_distance(draft->machine, (unsigned)from->seat,
+                        npi_machine_distance(&draft->machine, (unsigned)from->seat,
                                              (unsigned)to->seat) > 0;
         }
     plan->distance_measured = measured;
-    return npi_plan_order_neighbours(plan);
+    return order_neighbours(plan);
 }
 
 /*
@@ -179,7 +168,7 @@ static bool fill_distances(const struct npi_draft *draft, struct npi_plan *plan)
  */
 static void fill_capacity(const struct npi_draft *draft, struct npi_plan *plan)
 {
-    const struct npi_machine *machine = draft->machine;
+    const struct npi_machine *machine = &draft->machine;
     if (draft->placement->quota == NPI_QUOTA_FOLLOW)
         plan->cpu_limit = machine->cpu_limit;
     unsigned cpu_count = 0;
@@ -198,7 +187,7 @@ static void fill_capacity(const struct npi_draft *draft, struct npi_plan *plan)
         plan->shards[s].capacity = plan->shards[s].cpu_count * (scale < 1 ? scale : 1);
 }
 
-bool npi_plan_map_cpus(struct npi_plan *plan)
+static bool map_cpus(struct npi_plan *plan)
 {
     int largest = -1;
     for (unsigned s = 0; s < plan->shard_count; s++) {
@@ -217,7 +206,6 @@ bool npi_plan_map_cpus(struct npi_plan *plan)
         for (int id = npi_cpuset_next(owned, -1); id >= 0; id = npi_cpuset_next(owned, id))
             map[id] = (uint16_t)s;
     }
-    free(plan->shard_of_cpu);
     plan->shard_of_cpu = map;
     plan->cpu_slots = (unsigned)(largest + 1);
     return true;
@@ -233,12 +221,13 @@ static bool copy_notes(struct npi_plan *plan, char *const *notes, unsigned count
 
 static bool fill_head(const struct npi_draft *draft, struct npi_plan *plan)
 {
-    const struct npi_machine *machine = draft->machine;
+    const struct npi_machine *machine = &draft->machine;
     plan->live = machine->live;
+    plan->discovery_failed = draft->discovery_failed;
     plan->shards_by = draft->shards_by;
-    plan->smt = draft->config->smt;
-    plan->pinning = machine->live ? draft->config->pinning : NUMAPOOL_PIN_NONE;
-    plan->memory_policy = machine->live && machine->node_count > 0
+    plan->smt = draft->smt;
+    plan->pinning = machine->live ? draft->pinning : NUMAPOOL_PIN_NONE;
+    plan->memory_policy = machine->live && draft->home_count > 0
                               ? (enum npi_memory_policy)draft->placement->memory_policy
                               : NPI_MEMORY_LOCAL;
     plan->pages = (enum npi_page_kind)draft->placement->pages;
@@ -257,12 +246,21 @@ bool npi_draft_finish(const struct npi_draft *draft, struct npi_plan *plan)
                 fill_nodes(draft, plan, index);
     for (unsigned g = 0; done && g < draft->group_count; g++) {
         plan->shard_count++;
-        done = fill_shard(draft, &plan->shards[g], &draft->groups[g], index);
+        done = fill_shard(&plan->shards[g], &draft->groups[g], index);
     }
     done = done && settle_nodes(draft, plan, index) && attach_far_nodes(draft, plan, index) &&
-           fill_distances(draft, plan) && npi_plan_map_cpus(plan);
+           fill_distances(draft, plan) && map_cpus(plan);
     if (done)
         fill_capacity(draft, plan);
     free(index);
     return done;
+}
+
+struct npi_plan *npi_draft_to_plan(const struct npi_draft *draft)
+{
+    struct npi_plan *plan = calloc(1, sizeof *plan);
+    if (plan != NULL && npi_draft_finish(draft, plan) && npi_draft_give_reasons(draft, plan))
+        return plan;
+    npi_plan_free(plan);
+    return NULL;
 }

@@ -20,7 +20,7 @@ struct key {
 static struct key key_of(const struct npi_draft *draft, unsigned slot)
 {
     const struct npi_draft_cpu *cpu = &draft->cpus[slot];
-    const struct npi_machine_cpu *machine_cpu = &draft->machine->cpus[slot];
+    const struct npi_machine_cpu *machine_cpu = &draft->machine.cpus[slot];
     struct key key = {0};
     if (draft->shards_by == NUMAPOOL_SINGLE)
         return key;
@@ -62,7 +62,7 @@ static int elect(const unsigned *votes, unsigned count)
 void npi_draft_describe(const struct npi_draft *draft, const struct npi_cpuset *cpus,
                         struct npi_draft_group *group)
 {
-    const struct npi_machine *machine = draft->machine;
+    const struct npi_machine *machine = &draft->machine;
     unsigned *own = draft->votes, *lent = own + machine->node_count,
              *seats = lent + machine->node_count;
     for (unsigned i = 0; i < 3 * machine->node_count; i++)
@@ -99,7 +99,7 @@ unsigned npi_draft_distance(const struct npi_draft *draft, const struct npi_draf
     bool same_package = packages_known && a->package == b->package;
     unsigned distance = 0;
     if (a->seat >= 0 && b->seat >= 0)
-        distance = npi_machine_distance(draft->machine, (unsigned)a->seat, (unsigned)b->seat);
+        distance = npi_machine_distance(&draft->machine, (unsigned)a->seat, (unsigned)b->seat);
     if (distance == 0)
         distance = a->seat == b->seat ? NPI_DISTANCE_NODE
                    : same_package     ? NPI_DISTANCE_PACKAGE
@@ -121,13 +121,13 @@ static struct npi_draft_group *new_group(struct npi_draft *draft, int placed)
         return NULL;
     draft->groups = groups;
     groups[draft->group_count] =
-        (struct npi_draft_group){.home = -1, .seat = -1, .package = -1, .placed = placed};
+        (struct npi_draft_group){.home = -1, .seat = -1, .package = -1, .placed = placed, .parts = 1};
     return &groups[draft->group_count++];
 }
 
 static bool group_by_key(struct npi_draft *draft)
 {
-    const struct npi_machine *machine = draft->machine;
+    const struct npi_machine *machine = &draft->machine;
     unsigned *first_of_group = calloc(machine->cpu_count, sizeof *first_of_group);
     if (first_of_group == NULL)
         return false;
@@ -152,7 +152,7 @@ static bool group_by_key(struct npi_draft *draft)
 static bool own_cpus(struct npi_draft *draft, int group, const struct npi_cpuset *cpus)
 {
     for (int id = npi_cpuset_next(cpus, -1); id >= 0; id = npi_cpuset_next(cpus, id)) {
-        int slot = npi_machine_cpu_slot(draft->machine, (unsigned)id);
+        int slot = npi_machine_cpu_slot(&draft->machine, (unsigned)id);
         if (slot < 0 || draft->cpus[slot].group >= 0)
             continue;
         if (!npi_cpuset_add(&draft->groups[group].owned, (unsigned)id))
@@ -183,43 +183,57 @@ static bool add_placed_callers(struct npi_draft *draft)
     return true;
 }
 
+bool npi_draft_one_per_core(const struct npi_draft *draft, struct npi_cpuset *cpus)
+{
+    const struct npi_machine *machine = &draft->machine;
+    struct npi_cpuset kept = {0}, cores = {0};
+    bool done = true;
+    for (int id = npi_cpuset_next(cpus, -1); done && id >= 0; id = npi_cpuset_next(cpus, id)) {
+        int core = machine->cpus[npi_machine_cpu_slot(machine, (unsigned)id)].core;
+        if (core >= 0 && npi_cpuset_has(&cores, (unsigned)core))
+            continue;
+        done = npi_cpuset_add(&kept, (unsigned)id) &&
+               (core < 0 || npi_cpuset_add(&cores, (unsigned)core));
+    }
+    npi_cpuset_fini(&cores);
+    if (!done) {
+        npi_cpuset_fini(&kept);
+        return false;
+    }
+    npi_cpuset_fini(cpus);
+    *cpus = kept;
+    return true;
+}
+
 /* The CPUs of each group that workers run on: those that work, one thread of a core if so asked. */
 static bool choose_worker_cpus(struct npi_draft *draft)
 {
-    const struct npi_machine *machine = draft->machine;
-    int core_max = -1;
-    for (unsigned i = 0; i < machine->cpu_count; i++)
-        if (machine->cpus[i].core > core_max)
-            core_max = machine->cpus[i].core;
-    unsigned *taken_by = calloc((size_t)core_max + 2, sizeof *taken_by); /* group + 1 */
-    bool done = taken_by != NULL;
-    for (unsigned g = 0; done && g < draft->group_count; g++) {
-        struct npi_draft_group *group = &draft->groups[g];
-        for (int id = npi_cpuset_next(&group->owned, -1); done && id >= 0;
-             id = npi_cpuset_next(&group->owned, id)) {
-            int slot = npi_machine_cpu_slot(machine, (unsigned)id);
-            int core = machine->cpus[slot].core;
-            if (!draft->cpus[slot].works)
-                continue;
-            if (draft->config->smt == NUMAPOOL_SMT_ONE && core >= 0) {
-                if (taken_by[core] == g + 1)
-                    continue;
-                taken_by[core] = g + 1;
-            }
-            done = npi_cpuset_add(&group->cpus, (unsigned)id);
-        }
+    for (unsigned i = 0; i < draft->machine.cpu_count; i++) {
+        int group = draft->cpus[i].group;
+        if (group >= 0 && draft->cpus[i].works &&
+            !npi_cpuset_add(&draft->groups[group].cpus, draft->machine.cpus[i].os_index))
+            return false;
     }
-    free(taken_by);
-    return done;
+    for (unsigned g = 0; draft->smt == NUMAPOOL_SMT_ONE && g < draft->group_count; g++)
+        if (!npi_draft_one_per_core(draft, &draft->groups[g].cpus))
+            return false;
+    return true;
 }
 
-/* Homes of placed shards as the file names them; the rest follows from the CPUs. */
+/* Homes and bounds of placed shards are as the file says; the rest follows from the CPUs. */
 static void describe_groups(struct npi_draft *draft)
 {
     for (unsigned i = 0; i < draft->group_count; i++) {
         struct npi_draft_group *group = &draft->groups[i];
-        int node = group->placed >= 0 ? draft->placement->shards[group->placed].node : -1;
-        int slot = node >= 0 ? npi_machine_node_slot(draft->machine, (unsigned)node) : -1;
+        const struct npi_placed_shard *placed =
+            group->placed >= 0 ? &draft->placement->shards[group->placed] : NULL;
+        group->memory_bytes = draft->placement->shard_memory_bytes;
+        if (placed != NULL && placed->memory_bytes != 0)
+            group->memory_bytes = placed->memory_bytes;
+        if (placed != NULL)
+            group->workers_max = placed->workers_max;
+        int node = placed != NULL ? placed->node : -1;
+        int slot = node >= 0 ? npi_machine_node_slot(&draft->machine, (unsigned)node) : -1;
         group->home = slot >= 0 && npi_draft_usable_node(draft, (unsigned)slot) ? slot : -1;
         npi_draft_describe(draft, &group->cpus, group);
     }
@@ -239,7 +253,7 @@ static bool dissolve_idle_groups(struct npi_draft *draft)
         if (group->placed >= 0) {
             const char *where = draft->placement->shards[group->placed].where;
             if (draft->placement->on_missing == NPI_MISSING_FAIL)
-                npi_mistakes_add(draft->mistakes, 0,
+                npi_mistakes_add(&draft->mistakes, 0,
                                  "%s: shard[%d].cpus: none of these CPUs can run workers here; "
                                  "name some that can",
                                  where, group->placed);
@@ -276,14 +290,14 @@ static int compare_groups(const void *a, const void *b)
     return (low_x > low_y) - (low_x < low_y);
 }
 
-static void number_cpus(struct npi_draft *draft)
+void npi_draft_number_cpus(struct npi_draft *draft)
 {
-    for (unsigned i = 0; i < draft->machine->cpu_count; i++)
+    for (unsigned i = 0; i < draft->machine.cpu_count; i++)
         draft->cpus[i].group = -1;
     for (unsigned g = 0; g < draft->group_count; g++) {
         const struct npi_cpuset *owned = &draft->groups[g].owned;
         for (int id = npi_cpuset_next(owned, -1); id >= 0; id = npi_cpuset_next(owned, id))
-            draft->cpus[npi_machine_cpu_slot(draft->machine, (unsigned)id)].group = (int)g;
+            draft->cpus[npi_machine_cpu_slot(&draft->machine, (unsigned)id)].group = (int)g;
     }
 }
 
@@ -305,7 +319,7 @@ static bool better_claim(struct claim a, struct claim b)
 
 static int nearest_group(const struct npi_draft *draft, unsigned slot, struct claim *claims)
 {
-    const struct npi_machine *machine = draft->machine;
+    const struct npi_machine *machine = &draft->machine;
     const struct npi_machine_cpu *cpu = &machine->cpus[slot];
     uint64_t words[(NPI_CPU_ID_MAX + 1) / 64];
     size_t word_count = cpu->os_index / 64 + 1;
@@ -336,7 +350,7 @@ static int nearest_group(const struct npi_draft *draft, unsigned slot, struct cl
 
 static bool give_away_lone_cpus(struct npi_draft *draft)
 {
-    unsigned cpu_count = draft->machine->cpu_count;
+    unsigned cpu_count = draft->machine.cpu_count;
     int *owner = calloc(cpu_count, sizeof *owner);
     struct claim *claims = calloc(draft->group_count, sizeof *claims);
     bool done = owner != NULL && claims != NULL;
@@ -346,7 +360,7 @@ static bool give_away_lone_cpus(struct npi_draft *draft)
     for (unsigned i = 0; done && i < cpu_count; i++)
         if (owner[i] >= 0) {
             draft->cpus[i].group = owner[i];
-            done = npi_cpuset_add(&draft->groups[owner[i]].owned, draft->machine->cpus[i].os_index);
+            done = npi_cpuset_add(&draft->groups[owner[i]].owned, draft->machine.cpus[i].os_index);
         }
     free(owner);
     free(claims);
@@ -358,12 +372,12 @@ static void check_worker_counts(struct npi_draft *draft)
 {
     for (unsigned i = 0; i < draft->group_count; i++) {
         const struct npi_draft_group *group = &draft->groups[i];
-        if (group->placed < 0 || draft->config->pinning != NUMAPOOL_PIN_CPU)
+        if (group->placed < 0 || draft->pinning != NUMAPOOL_PIN_CPU)
             continue;
         const struct npi_placed_shard *shard = &draft->placement->shards[group->placed];
         size_t cpu_count = npi_cpuset_count(&group->cpus);
         if (shard->workers_max > cpu_count)
-            npi_mistakes_add(draft->mistakes, 0,
+            npi_mistakes_add(&draft->mistakes, 0,
                              "%s: shard[%d].workers: %u workers on %zu CPUs cannot each have one; "
                              "ask for at most %zu, or set pool.pinning to \"shard\"",
                              shard->where, group->placed, shard->workers_max, cpu_count, cpu_count);
@@ -372,20 +386,20 @@ static void check_worker_counts(struct npi_draft *draft)
 
 bool npi_draft_form_groups(struct npi_draft *draft)
 {
-    for (unsigned i = 0; i < draft->machine->cpu_count; i++)
+    for (unsigned i = 0; i < draft->machine.cpu_count; i++)
         draft->cpus[i].group = -1;
     bool done = draft->shards_by < 0 ? group_as_placed(draft) : group_by_key(draft);
     if (!done || !choose_worker_cpus(draft) || !dissolve_idle_groups(draft))
         return false;
     if (draft->group_count == 0) {
-        if (draft->mistakes->count == 0)
-            npi_mistakes_add(draft->mistakes, 0,
+        if (draft->mistakes.count == 0)
+            npi_mistakes_add(&draft->mistakes, 0,
                              "shard: no explicit shard has a CPU that can run workers here; "
                              "`numapool plan` without them shows what there is");
         return true;
     }
     if (draft->group_count > SHARDS_MAX) {
-        npi_mistakes_add(draft->mistakes, 0,
+        npi_mistakes_add(&draft->mistakes, 0,
                          "pool.shards: this machine would get %u shards; at most %u are possible, "
                          "choose \"node\", \"package\" or \"single\"",
                          draft->group_count, SHARDS_MAX);
@@ -393,7 +407,7 @@ bool npi_draft_form_groups(struct npi_draft *draft)
     }
     describe_groups(draft);
     qsort(draft->groups, draft->group_count, sizeof *draft->groups, compare_groups);
-    number_cpus(draft);
+    npi_draft_number_cpus(draft);
     check_worker_counts(draft);
     return add_placed_callers(draft) && give_away_lone_cpus(draft);
 }

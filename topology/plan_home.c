@@ -12,7 +12,7 @@
 
 bool npi_draft_usable_node(const struct npi_draft *draft, unsigned slot)
 {
-    const struct npi_machine_node *node = &draft->machine->nodes[slot];
+    const struct npi_machine_node *node = &draft->machine.nodes[slot];
     const struct numapool_placement *placement = draft->placement;
     if (node->memoryless || node->kind == NPI_NODE_DEVICE)
         return false;
@@ -44,7 +44,7 @@ static bool precedes(const struct npi_machine_node *a, const struct npi_machine_
 /* Slots of the nodes that may become homes, in the order of asking. */
 static unsigned list_candidates(const struct npi_draft *draft, unsigned *order)
 {
-    const struct npi_machine *machine = draft->machine;
+    const struct npi_machine *machine = &draft->machine;
     bool known = sizes_known(machine);
     unsigned count = 0;
     for (unsigned slot = 0; slot < machine->node_count; slot++) {
@@ -62,7 +62,7 @@ static unsigned list_candidates(const struct npi_draft *draft, unsigned *order)
 /* Gives the node those of its CPUs that have no home yet. */
 static void take_cpus(struct npi_draft *draft, unsigned slot)
 {
-    const struct npi_machine *machine = draft->machine;
+    const struct npi_machine *machine = &draft->machine;
     for (unsigned i = 0; i < machine->cpu_count; i++) {
         struct npi_draft_cpu *cpu = &draft->cpus[i];
         if (cpu->home >= 0 || !npi_cpuset_has(&machine->nodes[slot].cpus, machine->cpus[i].os_index))
@@ -77,7 +77,7 @@ static void take_cpus(struct npi_draft *draft, unsigned slot)
 
 static bool covers_homed_cpu(const struct npi_draft *draft, unsigned slot)
 {
-    const struct npi_machine *machine = draft->machine;
+    const struct npi_machine *machine = &draft->machine;
     for (unsigned i = 0; i < machine->cpu_count; i++)
         if (draft->cpus[i].home >= 0 &&
             npi_cpuset_has(&machine->nodes[slot].cpus, machine->cpus[i].os_index))
@@ -105,7 +105,7 @@ static bool nearer(struct nearness a, struct nearness b)
  */
 static int find_seat(const struct npi_draft *draft, unsigned cpu)
 {
-    const struct npi_machine *machine = draft->machine;
+    const struct npi_machine *machine = &draft->machine;
     int seat = -1;
     for (unsigned slot = 0; slot < machine->node_count; slot++)
         if (!draft->is_home[slot] &&
@@ -133,7 +133,7 @@ static size_t common_domain(const struct npi_machine *machine, unsigned cpu, uns
 
 static void borrow(struct npi_draft *draft, unsigned cpu, const bool *lends)
 {
-    const struct npi_machine *machine = draft->machine;
+    const struct npi_machine *machine = &draft->machine;
     int seat = find_seat(draft, cpu), chosen = -1;
     bool by_table = false;
     for (unsigned slot = 0; seat >= 0 && slot < machine->node_count; slot++)
@@ -163,7 +163,7 @@ static void borrow(struct npi_draft *draft, unsigned cpu, const bool *lends)
 static void list_lenders(const struct npi_draft *draft, const unsigned *candidates, unsigned count,
                          bool *lends)
 {
-    for (unsigned slot = 0; slot < draft->machine->node_count; slot++)
+    for (unsigned slot = 0; slot < draft->machine.node_count; slot++)
         lends[slot] = draft->is_home[slot];
     for (unsigned i = 0; draft->home_count == 0 && i < count; i++)
         lends[candidates[i]] = true;
@@ -171,7 +171,7 @@ static void list_lenders(const struct npi_draft *draft, const unsigned *candidat
 
 static void find_lenders(struct npi_draft *draft, const bool *lends)
 {
-    const struct npi_machine *machine = draft->machine;
+    const struct npi_machine *machine = &draft->machine;
     for (unsigned i = 0; i < machine->cpu_count; i++)
         if (draft->cpus[i].home < 0)
             borrow(draft, i, lends);
@@ -186,7 +186,7 @@ static void find_lenders(struct npi_draft *draft, const bool *lends)
 
 bool npi_draft_find_homes(struct npi_draft *draft)
 {
-    const struct npi_machine *machine = draft->machine;
+    const struct npi_machine *machine = &draft->machine;
     unsigned *order = calloc(machine->node_count + 1u, sizeof *order);
     bool *lends = calloc(machine->node_count + 1u, sizeof *lends);
     bool done = order != NULL && lends != NULL;

@@ -1,8 +1,9 @@
 /* A plan as text for people, and as a configuration file that gives the same plan again. */
-#include "topology/plan.h"
+#include "topology/plan_draft.h"
+#include "topology/settings.h"
 #include "topology/text.h"
 
-#include <string.h>
+#include <stdlib.h>
 
 static const char *const shard_words[] = {"node", "l3", "package", "single"};
 static const char *const pinning_words[] = {"shard", "cpu", "none"};
@@ -107,13 +108,32 @@ static void add_config_shard(struct npi_text *text, const struct npi_plan *plan,
         npi_text_add_set(text, &shard->owned_cpus);
         npi_text_add(text, "\";");
     }
-    if (!plan->discovery_failed)
+    if (plan->draft->groups[index].home >= 0)
         npi_text_add(text, " node = %u;", plan->nodes[shard->node].os_index);
     if (shard->workers_max > 0)
         npi_text_add(text, " workers = %u;", shard->workers_max);
     if (shard->memory_bytes > 0)
         npi_text_add(text, " memory = \"%llu\";", (unsigned long long)shard->memory_bytes);
     npi_text_add(text, " }%s\n", index + 1 < plan->shard_count ? "," : "");
+}
+
+/* What was said about CPUs, nodes and time still holds beside explicit shards. */
+static void add_restrictions(struct npi_text *text, const struct npi_plan *plan)
+{
+    struct numapool_config said = {.placement = plan->draft->placement};
+    for (unsigned i = 0; i < npi_setting_count; i++) {
+        const struct npi_setting *setting = &npi_settings[i];
+        bool repeated = setting->said == NPI_SAID_MEMORY_POLICY || setting->said == NPI_SAID_PAGES ||
+                        setting->said == NPI_SAID_SHARD_MEMORY;
+        if (setting->said < 0 || repeated || setting->group != NPI_GROUP_POOL)
+            continue;
+        bool no_memory;
+        char *value = npi_setting_text(setting, &said, &no_memory);
+        text->failed |= no_memory;
+        if (value != NULL)
+            npi_text_add(text, "    %s = %s;\n", setting->name, value);
+        free(value);
+    }
 }
 
 int npi_plan_print_config(const struct npi_plan *plan, int fd)
@@ -132,7 +152,9 @@ int npi_plan_print_config(const struct npi_plan *plan, int fd)
     if (plan->live) /* elsewhere nothing is pinned or bound, and saying so here would outlive that */
         npi_text_add(&text, "    pinning = \"%s\";\n    memory_policy = \"%s\";\n",
                      pinning_words[plan->pinning], policy_words[plan->memory_policy]);
-    npi_text_add(&text, "    pages = \"%s\";\n};\nshard = (\n", page_words[plan->pages]);
+    npi_text_add(&text, "    pages = \"%s\";\n", page_words[plan->pages]);
+    add_restrictions(&text, plan);
+    npi_text_add(&text, "};\nshard = (\n");
     for (unsigned i = 0; i < plan->shard_count; i++)
         add_config_shard(&text, plan, i);
     npi_text_add(&text, ");\n");

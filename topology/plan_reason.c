@@ -26,6 +26,10 @@ static void add_node(struct npi_text *text, const struct npi_machine_node *node)
 static void add_grouping(const struct npi_draft *draft, const struct npi_draft_group *group,
                          struct npi_text *text)
 {
+    if (group->parts > 1) {
+        npi_text_add(text, "%u neighbouring shards in one", group->parts);
+        return;
+    }
     if (group->placed >= 0) {
         npi_text_add(text, "as %s says", draft->placement->shards[group->placed].where);
         return;
@@ -48,9 +52,9 @@ static void add_grouping(const struct npi_draft *draft, const struct npi_draft_g
             npi_text_add(text, "all CPUs, as no memory node is known");
         else if (group->borrowed)
             npi_text_add(text, "the CPUs near OS node %u that have no memory of their own",
-                         draft->machine->nodes[group->home].os_index);
+                         draft->machine.nodes[group->home].os_index);
         else
-            npi_text_add(text, "all CPUs of OS node %u", draft->machine->nodes[group->home].os_index);
+            npi_text_add(text, "all CPUs of OS node %u", draft->machine.nodes[group->home].os_index);
     }
 }
 
@@ -62,7 +66,7 @@ static void add_memory(const struct npi_draft *draft, const struct npi_draft_gro
         npi_text_add(text, " Memory is wherever it is first touched.");
         return;
     }
-    const struct npi_machine_node *home = &draft->machine->nodes[group->home];
+    const struct npi_machine_node *home = &draft->machine.nodes[group->home];
     bool named = group->placed >= 0 && draft->placement->shards[group->placed].node >= 0;
     npi_text_add(text, " Memory on ");
     add_node(text, home);
@@ -71,8 +75,8 @@ static void add_memory(const struct npi_draft *draft, const struct npi_draft_gro
                                                                    : "");
     else if (group->borrowed && group->seat >= 0 && group->seat != group->home)
         npi_text_add(text, ", the nearest to OS node %u by the kernel's table (%u)",
-                     draft->machine->nodes[group->seat].os_index,
-                     npi_machine_distance(draft->machine, (unsigned)group->seat,
+                     draft->machine.nodes[group->seat].os_index,
+                     npi_machine_distance(&draft->machine, (unsigned)group->seat,
                                           (unsigned)group->home));
     else if (group->borrowed)
         npi_text_add(text, ", the nearest by the machine's structure");
@@ -88,7 +92,7 @@ static void add_unused(const struct npi_draft *draft, const struct npi_draft_gro
     size_t siblings = 0, kept_off = 0;
     for (int id = npi_cpuset_next(&group->owned, -1); id >= 0;
          id = npi_cpuset_next(&group->owned, id)) {
-        int slot = npi_machine_cpu_slot(draft->machine, (unsigned)id);
+        int slot = npi_machine_cpu_slot(&draft->machine, (unsigned)id);
         if (!draft->cpus[slot].works)
             kept_off++;
         else if (!npi_cpuset_has(&group->cpus, (unsigned)id))
@@ -123,8 +127,8 @@ static bool note_hidden_structure(const struct npi_draft *draft, struct npi_plan
         return true;
     struct npi_cpuset packages = {0}, caches = {0};
     bool done = true;
-    for (unsigned i = 0; i < draft->machine->cpu_count; i++) {
-        const struct npi_machine_cpu *cpu = &draft->machine->cpus[i];
+    for (unsigned i = 0; i < draft->machine.cpu_count; i++) {
+        const struct npi_machine_cpu *cpu = &draft->machine.cpus[i];
         if (cpu->package >= 0 && cpu->package <= (int)NPI_CPU_ID_MAX)
             done = npi_cpuset_add(&packages, (unsigned)cpu->package) && done;
         if (cpu->cache >= 0 && cpu->cache <= (int)NPI_CPU_ID_MAX)
@@ -149,8 +153,8 @@ static bool note_hidden_structure(const struct npi_draft *draft, struct npi_plan
 static bool note_kinds(const struct npi_draft *draft, struct npi_plan *plan)
 {
     int slowest = -1, fastest = -1;
-    for (unsigned i = 0; i < draft->machine->cpu_count; i++) {
-        int kind = draft->machine->cpus[i].kind;
+    for (unsigned i = 0; i < draft->machine.cpu_count; i++) {
+        int kind = draft->machine.cpus[i].kind;
         if (kind < 0)
             return true;
         slowest = slowest < 0 || kind < slowest ? kind : slowest;
@@ -166,7 +170,7 @@ static bool note_kinds(const struct npi_draft *draft, struct npi_plan *plan)
 
 static bool note_circumstances(const struct npi_draft *draft, struct npi_plan *plan)
 {
-    const struct npi_machine *machine = draft->machine;
+    const struct npi_machine *machine = &draft->machine;
     bool done = true;
     if (!plan->live)
         done = npi_notes_add(&plan->notes, &plan->note_count,

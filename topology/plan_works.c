@@ -11,7 +11,7 @@ static bool note_or_mistake(struct npi_draft *draft, const char *where, const ch
                             const char *what)
 {
     if (draft->placement->on_missing == NPI_MISSING_FAIL) {
-        npi_mistakes_add(draft->mistakes, 0, "%s: %s: %s", where, path, what);
+        npi_mistakes_add(&draft->mistakes, 0, "%s: %s: %s", where, path, what);
         return true;
     }
     return npi_notes_add(&draft->notes, &draft->note_count, "%s (%s: %s)", what, where, path);
@@ -27,10 +27,11 @@ static bool check_present(struct npi_draft *draft, const char *where, const char
     bool done = npi_cpuset_copy(&missing, named);
     npi_cpuset_subtract(&missing, present);
     if (done && npi_cpuset_count(&missing) > 0) {
-        npi_text_add(&text, "%s ", noun);
+        bool one = npi_cpuset_count(&missing) == 1;
+        npi_text_add(&text, "%s%s ", noun, one ? "" : "s");
         npi_text_add_set(&text, &missing);
         npi_text_add(&text, " of the configuration %s not on this machine or not allowed",
-                     npi_cpuset_count(&missing) == 1 ? "is" : "are");
+                     one ? "is" : "are");
         char *what = npi_text_take(&text);
         done = what != NULL && note_or_mistake(draft, where, path, what);
         free(what);
@@ -54,13 +55,13 @@ static bool check_cpu_lists(struct npi_draft *draft, const struct npi_cpuset *pr
     for (size_t i = 0; i < sizeof lists / sizeof *lists; i++)
         if (placement->where[lists[i].said] != NULL &&
             !check_present(draft, placement->where[lists[i].said], lists[i].path, lists[i].set,
-                           present, "CPUs"))
+                           present, "CPU"))
             return false;
     for (unsigned i = 0; i < placement->shard_count; i++) {
         const struct npi_placed_shard *shard = &placement->shards[i];
         char *path = npi_text_format("shard[%u].cpus", i);
         bool done = path != NULL &&
-                    check_present(draft, shard->where, path, &shard->cpus, present, "CPUs");
+                    check_present(draft, shard->where, path, &shard->cpus, present, "CPU");
         free(path);
         if (!done)
             return false;
@@ -73,14 +74,14 @@ static bool check_node_lists(struct npi_draft *draft)
     const struct numapool_placement *placement = draft->placement;
     struct npi_cpuset present = {0};
     bool done = true;
-    for (unsigned i = 0; i < draft->machine->node_count; i++)
-        done = done && npi_cpuset_add(&present, draft->machine->nodes[i].os_index);
+    for (unsigned i = 0; i < draft->machine.node_count; i++)
+        done = done && npi_cpuset_add(&present, draft->machine.nodes[i].os_index);
     if (placement->where[NPI_SAID_NODES_ONLY] != NULL)
         done = done && check_present(draft, placement->where[NPI_SAID_NODES_ONLY],
-                                     "pool.nodes_only", &placement->nodes_only, &present, "nodes");
+                                     "pool.nodes_only", &placement->nodes_only, &present, "node");
     if (placement->where[NPI_SAID_NODES_DROP] != NULL)
         done = done && check_present(draft, placement->where[NPI_SAID_NODES_DROP],
-                                     "pool.nodes_drop", &placement->nodes_drop, &present, "nodes");
+                                     "pool.nodes_drop", &placement->nodes_drop, &present, "node");
     npi_cpuset_fini(&present);
     return done;
 }
@@ -90,9 +91,9 @@ static char *list_memory_nodes(const struct npi_draft *draft)
 {
     struct npi_cpuset nodes = {0};
     struct npi_text text = {0};
-    for (unsigned i = 0; i < draft->machine->node_count; i++)
+    for (unsigned i = 0; i < draft->machine.node_count; i++)
         if (npi_draft_usable_node(draft, i))
-            text.failed |= !npi_cpuset_add(&nodes, draft->machine->nodes[i].os_index);
+            text.failed |= !npi_cpuset_add(&nodes, draft->machine.nodes[i].os_index);
     npi_text_add_set(&text, &nodes);
     npi_cpuset_fini(&nodes);
     return npi_text_take(&text);
@@ -107,9 +108,9 @@ static bool check_shard_nodes(struct npi_draft *draft)
     const struct numapool_placement *placement = draft->placement;
     for (unsigned i = 0; i < placement->shard_count; i++) {
         const struct npi_placed_shard *shard = &placement->shards[i];
-        if (shard->node < 0 || draft->machine->node_count == 0)
+        if (shard->node < 0 || draft->machine.node_count == 0)
             continue;
-        int slot = npi_machine_node_slot(draft->machine, (unsigned)shard->node);
+        int slot = npi_machine_node_slot(&draft->machine, (unsigned)shard->node);
         if (slot >= 0 && npi_draft_usable_node(draft, (unsigned)slot))
             continue;
         char *nodes = list_memory_nodes(draft);
@@ -123,7 +124,7 @@ static bool check_shard_nodes(struct npi_draft *draft)
                          : NULL;
         bool done = path != NULL && what != NULL;
         if (done && slot >= 0)
-            npi_mistakes_add(draft->mistakes, 0, "%s: %s: %s", shard->where, path, what);
+            npi_mistakes_add(&draft->mistakes, 0, "%s: %s: %s", shard->where, path, what);
         else if (done)
             done = note_or_mistake(draft, shard->where, path, what);
         free(nodes);
@@ -139,7 +140,7 @@ static void expect(struct npi_draft *draft, enum npi_said said, const char *name
                    size_t found)
 {
     if (draft->placement->where[said] != NULL && wanted != found)
-        npi_mistakes_add(draft->mistakes, 0,
+        npi_mistakes_add(&draft->mistakes, 0,
                          "%s: expect.%s: the file is for a machine with %u, this one has %zu; "
                          "use the file of this machine, or correct the number",
                          draft->placement->where[said], name, wanted, found);
@@ -149,8 +150,8 @@ static bool check_expectations(struct npi_draft *draft)
 {
     const struct numapool_placement *placement = draft->placement;
     struct npi_cpuset packages = {0};
-    for (unsigned i = 0; i < draft->machine->cpu_count; i++) {
-        int package = draft->machine->cpus[i].package;
+    for (unsigned i = 0; i < draft->machine.cpu_count; i++) {
+        int package = draft->machine.cpus[i].package;
         if (package >= 0 && package <= (int)NPI_CPU_ID_MAX &&
             !npi_cpuset_add(&packages, (unsigned)package)) {
             npi_cpuset_fini(&packages);
@@ -160,7 +161,7 @@ static bool check_expectations(struct npi_draft *draft)
     expect(draft, NPI_SAID_EXPECT_NODES, "nodes", placement->expect_nodes, draft->home_count);
     expect(draft, NPI_SAID_EXPECT_PACKAGES, "packages", placement->expect_packages,
            npi_cpuset_count(&packages));
-    expect(draft, NPI_SAID_EXPECT_CPUS, "cpus", placement->expect_cpus, draft->machine->cpu_count);
+    expect(draft, NPI_SAID_EXPECT_CPUS, "cpus", placement->expect_cpus, draft->machine.cpu_count);
     npi_cpuset_fini(&packages);
     return true;
 }
@@ -168,7 +169,7 @@ static bool check_expectations(struct npi_draft *draft)
 /* Nodes the configuration forbids take their CPUs with them. */
 static bool on_forbidden_node(const struct npi_draft *draft, unsigned cpu)
 {
-    const struct npi_machine *machine = draft->machine;
+    const struct npi_machine *machine = &draft->machine;
     for (unsigned slot = 0; slot < machine->node_count; slot++) {
         const struct npi_machine_node *node = &machine->nodes[slot];
         bool forbidden =
@@ -184,7 +185,7 @@ static bool on_forbidden_node(const struct npi_draft *draft, unsigned cpu)
 
 bool npi_draft_find_works(struct npi_draft *draft)
 {
-    const struct npi_machine *machine = draft->machine;
+    const struct npi_machine *machine = &draft->machine;
     const struct numapool_placement *placement = draft->placement;
     struct npi_cpuset present = {0};
     bool done = npi_machine_cpuset(machine, &present);
@@ -196,7 +197,7 @@ bool npi_draft_find_works(struct npi_draft *draft)
 
     if (draft->home_count == 0 && (placement->where[NPI_SAID_NODES_ONLY] != NULL ||
                                    placement->where[NPI_SAID_NODES_DROP] != NULL))
-        npi_mistakes_add(draft->mistakes, 0,
+        npi_mistakes_add(&draft->mistakes, 0,
                          "pool: nodes_only and nodes_drop leave no node with memory and CPUs; "
                          "leave at least one");
 
@@ -227,7 +228,7 @@ bool npi_draft_find_works(struct npi_draft *draft)
         npi_text_add_set(&text, &present);
         npi_cpuset_fini(&present);
         char *cpus = npi_text_take(&text);
-        npi_mistakes_add(draft->mistakes, 0,
+        npi_mistakes_add(&draft->mistakes, 0,
                          "pool: cpus_only, cpus_drop, nodes_only, nodes_drop and reserve leave no "
                          "CPU for workers; leave some of %s",
                          cpus != NULL ? cpus : "them");
