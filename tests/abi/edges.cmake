@@ -1,0 +1,33 @@
+# Each edge (@ring-filled: one release meeting one acquire) stands once in a ledger at the head of a
+# file and at both of its ends; a name at one end only is an order that has lost its partner.
+file(GLOB_RECURSE sources "${SOURCE}/src/*.c" "${SOURCE}/src/*.h" "${SOURCE}/topology/*.c")
+set(names)
+foreach(source ${sources})
+  file(READ "${source}" text)
+  string(REGEX MATCHALL "\n \\* +@[a-z]+-[a-z-]+" found "${text}")
+  foreach(line ${found})
+    string(REGEX REPLACE "^.*@" "" name "${line}")
+    math(EXPR ledger_${name} "0${ledger_${name}} + 1")
+    list(APPEND names ${name})
+  endforeach()
+  # What stands at an end is code or beside it, not the rest of the head comment.
+  string(REGEX REPLACE "\n \\*[^\n]*" "\n" text "${text}")
+  string(REGEX MATCHALL "@[a-z]+-[a-z-]+" found "${text}")
+  foreach(use ${found})
+    string(SUBSTRING "${use}" 1 -1 name)
+    math(EXPR uses_${name} "0${uses_${name}} + 1")
+    list(APPEND names ${name})
+  endforeach()
+endforeach()
+
+list(REMOVE_DUPLICATES names)
+list(LENGTH names count)
+if(count LESS 5)
+  message(SEND_ERROR "only ${count} edges were found: ${names}")
+endif()
+foreach(name ${names})
+  if(NOT "0${ledger_${name}}" EQUAL 1 OR "0${uses_${name}}" LESS 2)
+    message(SEND_ERROR "@${name}: ${ledger_${name}} times in a ledger (once is right), "
+      "${uses_${name}} times at an end (two or more are right)")
+  endif()
+endforeach()
