@@ -1,0 +1,121 @@
+/* policy/idle: who may spin, and that failing makes it rarer. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "policy/idle.h"
+
+static struct npi_policy_params params;
+
+static int setup(void **state)
+{
+    (void)state;
+    npi_policy_defaults(&params);
+    return 0;
+}
+
+/* Tasks every 2 us, 8 CPUs, 8 workers, 6 of them busy: spinning pays. */
+static struct npi_idle_view lively(void)
+{
+    struct npi_idle_view view = {
+        .gap_ns = 2000, .wake_cost_ns = 7000, .cpus = 8, .limit_workers = 8, .busy_workers = 6};
+    return view;
+}
+
+static uint64_t spin_of(struct npi_idle_view view)
+{
+    struct npi_idle_gates gates;
+    npi_idle_gates(&params, &view, &gates);
+    assert_int_equal(gates.spin_ns == 0, gates.spinning_workers_max == 0);
+    return gates.spin_ns;
+}
+
+static void spinning_lasts_at_most_what_a_wake_costs(void **state)
+{
+    (void)state;
+    struct npi_idle_view view = lively();
+    assert_int_equal(spin_of(view), 7000);
+    view.wake_cost_ns = 0; /* not measured */
+    assert_int_equal(spin_of(view), params.spin_ns);
+    view.wake_cost_ns = 50000; /* the user's bound stands */
+    assert_int_equal(spin_of(view), params.spin_ns);
+    params.spin_ns = 0;
+    assert_int_equal(spin_of(view), 0);
+    npi_policy_defaults(&params);
+}
+
+static void nobody_spins_where_it_cannot_pay_or_does_harm(void **state)
+{
+    (void)state;
+    struct npi_idle_view view = lively();
+    view.gap_ns = 7000; /* the next task is not expected in time */
+    assert_int_equal(spin_of(view), 0);
+    view.gap_ns = NPI_NEVER_NS;
+    assert_int_equal(spin_of(view), 0);
+    view = lively();
+    view.limit_workers = 9; /* more workers than CPUs: a spinner takes one from a worker */
+    assert_int_equal(spin_of(view), 0);
+    view = lively();
+    view.saturated = true;
+    assert_int_equal(spin_of(view), 0);
+    view = lively();
+    view.starved = true;
+    assert_int_equal(spin_of(view), 0);
+    view = lively();
+    view.cpus = 0.5;
+    view.limit_workers = 1;
+    assert_int_equal(spin_of(view), 0);
+}
+
+static void spinners_are_at_most_half_of_the_busy(void **state)
+{
+    (void)state;
+    struct npi_idle_view view = lively();
+    struct npi_idle_gates gates;
+    npi_idle_gates(&params, &view, &gates);
+    assert_int_equal(gates.spinning_workers_max, 3);
+    view.busy_workers = 0;
+    npi_idle_gates(&params, &view, &gates);
+    assert_int_equal(gates.spinning_workers_max, 1);
+    struct npi_idle idle = {0};
+    assert_int_equal(npi_idle_spin_ns(&gates, &idle, 0), 7000);
+    assert_int_equal(npi_idle_spin_ns(&gates, &idle, 1), 0);
+}
+
+static void misses_make_spins_rarer_and_a_hit_forgives(void **state)
+{
+    (void)state;
+    struct npi_idle_view view = lively();
+    struct npi_idle_gates gates;
+    struct npi_idle idle = {0};
+    npi_idle_gates(&params, &view, &gates);
+    unsigned spins = 0;
+    for (int park = 0; park < 6400; park++) {
+        if (npi_idle_spin_ns(&gates, &idle, 0) > 0) {
+            spins++;
+            npi_idle_note(&idle, false);
+        }
+    }
+    assert_in_range(spins, 50, 150); /* one in 64 after the first few */
+    while (npi_idle_spin_ns(&gates, &idle, 0) == 0)
+        ;
+    npi_idle_note(&idle, true);
+    for (int park = 0; park < 100; park++) {
+        assert_int_equal(npi_idle_spin_ns(&gates, &idle, 0), 7000);
+        npi_idle_note(&idle, true);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(spinning_lasts_at_most_what_a_wake_costs),
+        cmocka_unit_test(nobody_spins_where_it_cannot_pay_or_does_harm),
+        cmocka_unit_test(spinners_are_at_most_half_of_the_busy),
+        cmocka_unit_test(misses_make_spins_rarer_and_a_hit_forgives),
+    };
+    return cmocka_run_group_tests(tests, setup, NULL);
+}
