@@ -72,6 +72,11 @@ void report_sentence(FILE *out, const struct report *report)
     bool failed = false;
     const char *between = "";
 
+    if (naive == NULL && fixed == NULL && pool == NULL) {
+        fputs("\nNothing could be measured (see above).\n", out);
+        return;
+    }
+
     fprintf(out, "\nOffered %.4g requests/s: ", (double)report->options->rate);
     if (naive != NULL) {
         say_contender(out, &naive->figures, "a thread per request");

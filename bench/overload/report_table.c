@@ -169,10 +169,13 @@ static const char *priority(const struct report *report)
 {
     if (report->options->usual_priority)
         return "with the usual priority, as asked for";
-    for (size_t i = 0; i < report->result_count; i++)
+    bool measured = false;
+    for (size_t i = 0; i < report->result_count; i++) {
+        measured = measured || report->results[i].figures.measured;
         if (report->results[i].figures.generators_realtime > 0)
             return "with real-time priority";
-    return "with the usual priority, since the system grants no other";
+    }
+    return measured ? "with the usual priority, since the system grants no other" : "none ran";
 }
 
 static void write_machine(FILE *out, const struct report *report)
