@@ -87,18 +87,25 @@ static bool read_list(const char *root, unsigned node, const char *file, struct 
     return read;
 }
 
-/* Memory that a node can give without taking it from anybody: free, or clean and cold page cache. */
-static uint64_t node_free_bytes(const char *root, unsigned node, uint64_t *total_bytes)
+/*
+ * A node's sizes. Free is what it can give without taking it from anybody: free, or clean and cold
+ * page cache. A node the kernel knows to have nothing is without memory, whatever hwloc made of it.
+ */
+static void read_sizes(struct npi_machine_node *node, const char *root)
 {
-    uint64_t free_bytes = 0, cold_bytes = 0;
-    char *text = npi_sysfs_read(root, NODE_DIRECTORY "/node%u/meminfo", node);
-    if (text != NULL) {
-        npi_sysfs_kilobytes(text, "MemTotal:", total_bytes);
-        npi_sysfs_kilobytes(text, "MemFree:", &free_bytes);
-        npi_sysfs_kilobytes(text, "Inactive(file):", &cold_bytes);
-    }
+    uint64_t total_bytes = 0, free_bytes = 0, cold_bytes = 0;
+    char *text = npi_sysfs_read(root, NODE_DIRECTORY "/node%u/meminfo", node->os_index);
+    if (text == NULL)
+        return;
+    bool known = npi_sysfs_kilobytes(text, "MemTotal:", &total_bytes);
+    npi_sysfs_kilobytes(text, "MemFree:", &free_bytes);
+    npi_sysfs_kilobytes(text, "Inactive(file):", &cold_bytes);
     free(text);
-    return free_bytes + cold_bytes;
+    node->free_bytes = free_bytes + cold_bytes;
+    if (node->memory_bytes == 0)
+        node->memory_bytes = total_bytes;
+    if (known && node->memory_bytes == 0)
+        node->memoryless = true;
 }
 
 /* Inserts an empty node at its place and widens the table of distances with unknown entries. */
@@ -206,10 +213,8 @@ static int complete_nodes(struct npi_machine *machine, const char *root,
         if (read_list(root, node->os_index, "cpulist", &cpus))
             node->cpuless = npi_cpuset_count(&cpus) == 0;
         npi_cpuset_fini(&cpus);
-        uint64_t total_bytes = 0;
-        node->free_bytes = node_free_bytes(root, node->os_index, &total_bytes);
-        if (node->memory_bytes == 0)
-            node->memory_bytes = total_bytes;
+        if (!node->memoryless)
+            read_sizes(node, root);
     }
     if (result == 0 && machine->node_count > 0)
         result = read_distance_rows(machine, root, &online);
