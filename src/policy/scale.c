@@ -19,7 +19,8 @@ static const double near_saturation = 0.8;
 static const double guard_step_down = 0.75; /* workers of the next try, as a share of the last */
 static const double guard_service_ns_max = 2e9; /* slower tasks are not judged: they may be stuck */
 static const double foreign_share_least = 0.05; /* others' part of the CPUs that is no noise */
-static const double outnumbered_wait = 0.5;     /* part of the tolerated wait that leaves room to grow */
+static const double outnumbered_wait =
+    0.5;                                   /* part of the tolerated wait that leaves room to grow */
 static const double guard_disbelief = 0.5; /* what is left of a remembered rate after a vain try */
 
 static double least(double a, double b)
@@ -83,6 +84,7 @@ struct view {
     double taken_peak; /* the last tick's value if higher: growth must see a filled CPU at once */
     double available;  /* C less what others use */
     double wait;       /* workers in the run queue */
+    double caused;     /* of them those that wait for our own: see smooth() */
     double tolerated;  /* as many of them as may be */
     bool outnumbered;  /* others fill the CPUs, yet our workers hardly wait: see grow() */
     double service_ns; /* N/X, grows by itself while nothing completes */
@@ -120,11 +122,21 @@ static void smooth(const struct npi_policy_params *params, struct npi_scale *sca
     view->taken_peak = most(view->taken, used_now + foreign_now);
     view->available = most(view->cpus - scale->foreign, 0.01);
     view->wait = scale->runnable - scale->cpu;
+    /*
+     * A worker in the run queue waits for whoever runs meanwhile: for our own workers in proportion
+     * to what they use of the CPUs. Only that part can fewer of our workers shorten. Beside a program
+     * that fills the CPUs each wake-up waits a scheduler slice however few we are, and a pool of
+     * blocking tasks that answered by shrinking would give up its throughput for nothing. While we
+     * use more than others do, all of the wait counts as ours: time in the task is then what pays.
+     */
+    view->caused = view->wait;
+    if (scale->foreign > foreign_share_least * view->cpus)
+        view->caused *= least(1.0, 2.0 * scale->cpu / most(scale->cpu + scale->foreign, 1e-9));
     view->tolerated = params->wait_share_max * view->busy;
     view->outnumbered = sample->delay_known && scale->foreign > foreign_share_least * view->cpus &&
                         view->taken >= params->cpu_saturated * view->cpus &&
                         view->used < params->cpu_saturated * view->cpus &&
-                        view->wait < outnumbered_wait * view->tolerated;
+                        view->caused < outnumbered_wait * view->tolerated;
     /* A ratio of smoothed values, so both age alike; bounded to 1000 s for shards that completed
      * nothing yet. */
     view->service_ns = scale->busy / most(scale->done_per_ns, 1e-12 * most(scale->busy, 1.0));
@@ -261,7 +273,7 @@ static enum npi_scale_move guard_step(const struct npi_policy_params *params,
 
 static double room_beside_others(const struct view *view)
 {
-    double wait = most(view->wait, 1e-3 * view->tolerated);
+    double wait = most(view->caused, 1e-3 * view->tolerated);
     return least(growth_ratio_max, outnumbered_wait * view->tolerated / most(wait, 1e-9));
 }
 
@@ -273,7 +285,7 @@ static void grow(const struct npi_policy_params *params, struct npi_scale *scale
     /*
      * CPUs that others fill say nothing about what more of our workers would gain: each gets its
      * turn from the scheduler, and tasks that mostly block need none of the CPUs' idle time. What
-     * tells is the wait of our own workers; until that is half of what is tolerated there is room.
+     * tells is the wait they cause each other; until that is half of what is tolerated there is room.
      * Without this a pool of blocking tasks beside a busy program stays at one worker per CPU.
      */
     if (view->outnumbered)
@@ -292,7 +304,7 @@ static void grow(const struct npi_policy_params *params, struct npi_scale *scale
     } else {
         factor = 1.0 + (ratio - 1.0) * least(1.0, view->elapsed_ns / (tau + view->service_ns));
     }
-    double step = ratio >= 1.25 ? 1.0 : 0.1;
+    double step = ratio >= 1.25 ? 1.0 : 0.05;
     if (scale->guard.careful) { /* more workers have hurt before: feel the way */
         factor = least(factor, 1.0 + 0.08 * view->elapsed_ns / (tau + view->service_ns));
         step = 0.1;
@@ -314,8 +326,9 @@ static enum npi_scale_move adjust(const struct npi_policy_params *params, struct
     double from = least(scale->cap_workers, most(view->live_busy, floor_workers));
     /* Near saturation the run queue decides: few CPUs fill to 95 % only with workers that wait. */
     bool crowded = sample->delay_known && view->taken > near_saturation * view->cpus &&
-                   view->wait > view->tolerated;
-    bool may_grow = !crowded && view->binding && (view->taken_peak < saturated || view->outnumbered) &&
+                   view->caused > view->tolerated;
+    bool may_grow = !crowded && view->binding &&
+                    (view->taken_peak < saturated || view->outnumbered) &&
                     (double)sample->limit_workers >=
                         params->limit_binding * (double)(uint64_t)scale->cap_workers &&
                     sample->now_ns >= scale->guard.rest_until_ns && !scale->guard.trying;
@@ -333,17 +346,18 @@ static enum npi_scale_move adjust(const struct npi_policy_params *params, struct
         }
         scale->probe_ticks = 0.0;
     } else {
-        bool overloaded = view->wait > view->tolerated && view->taken >= saturated &&
-                          scale->runnable > view->available + 0.5;
+        bool overloaded = view->caused > view->tolerated && view->taken >= saturated &&
+                          view->used + view->caused > view->available + 0.5;
         if (starved || overloaded) {
             /* Half an integrator gain per loop delay: smoothing plus the time until a worker can
              * leave. */
             double gain =
                 view->elapsed_ns / (2.0 * ((double)params->rate_tau_ns + view->service_ns));
-            if (view->wait > params->wait_share_starved * view->busy)
+            double waiting = starved ? view->wait : view->caused;
+            if (waiting > params->wait_share_starved * view->busy)
                 gain *= 4.0;
             scale->cap_workers =
-                most(floor_workers, from - least(1.0, gain) * (view->wait - view->tolerated));
+                most(floor_workers, from - least(1.0, gain) * (waiting - view->tolerated));
             return NPI_SCALE_SHRINK;
         }
     }
