@@ -127,15 +127,35 @@ static void *try_slice(void *arg)
     return NULL;
 }
 
-static bool slices_granted(void)
+/* A thread's static thread-local storage lies on its stack. Where the program has much of it (the
+   thread sanitizer alone has 0.9 MB) the stacks grow by as much, so that tasks have what was asked. */
+#define STACK_BYTES_MOST ((size_t)64 << 20)
+
+static int try_thread(struct numapool *pool)
 {
-    bool granted = false;
-    pthread_t thread;
-    if (pthread_create(&thread, NULL, try_slice, &granted) != 0) {
-        return false;
+    size_t asked = pool->config.stack_bytes, bytes = asked;
+    for (;;) {
+        void *stack = NULL;
+        pthread_t thread;
+        int error = npi_pages_reserve(&stack, bytes, 0);
+        if (error != 0) {
+            return error;
+        }
+        error = npi_pages_commit(stack, bytes);
+        if (error == 0) {
+            error = npi_thread_start(&thread, stack, bytes, "numapool", try_slice,
+                                     &pool->slices_granted);
+        }
+        if (error == 0) {
+            (void)pthread_join(thread, NULL);
+        }
+        (void)npi_pages_release(stack, bytes);
+        if (error != -EINVAL || bytes >= STACK_BYTES_MOST) {
+            pool->config.stack_bytes = bytes == asked ? asked : bytes + asked;
+            return error;
+        }
+        bytes *= 2;
     }
-    (void)pthread_join(thread, NULL);
-    return granted;
 }
 
 static int build(struct numapool *pool, const struct numapool_config *config,
@@ -175,10 +195,15 @@ static int build(struct numapool *pool, const struct numapool_config *config,
     pool->budget_max = pool->config.workers_max > twice ? pool->config.workers_max : twice;
     npi_a32_init(&pool->budget, pool->config.workers_max);
     set_params(pool);
-    pool->slices_granted = slices_granted();
+    int failed = try_thread(pool);
+    if (failed != 0) {
+        return npi_error(error, failed == -ENOMEM ? NUMAPOOL_E_NOMEM : NUMAPOOL_E_SYSTEM, -failed,
+                         "no thread with a stack of %zu bytes could be started: %s",
+                         pool->config.stack_bytes, strerror(-failed));
+    }
 
     void *mark = NULL;
-    int failed = npi_pages_fork_mark(&mark);
+    failed = npi_pages_fork_mark(&mark);
     if (failed != 0) {
         return npi_error(error, NUMAPOOL_E_SYSTEM, -failed, "no page for the fork mark: %s",
                          strerror(-failed));
