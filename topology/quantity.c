@@ -141,17 +141,29 @@ void npi_bytes_text(uint64_t bytes, char text[NPI_QUANTITY_TEXT])
     write_units(byte_units, COUNT_OF(byte_units), bytes, text);
 }
 
-void npi_share_text(double share, char text[NPI_QUANTITY_TEXT])
+/* The decimal point of the locale becomes a point. */
+static void use_point(const char *local, char *text)
 {
     const char *point = nl_langinfo(RADIXCHAR);
-    for (int digits = 1; digits <= 17; digits++) {
-        char local[NPI_QUANTITY_TEXT];
-        snprintf(local, sizeof local, "%.*f", digits, share);
-        char *at = strstr(local, point);
-        snprintf(text, NPI_QUANTITY_TEXT, "%.*s.%s", at != NULL ? (int)(at - local) : 0, local,
-                 at != NULL ? at + strlen(point) : "0");
-        double again;
-        if (npi_share_parse(text, &again) && again >= share && again <= share)
+    const char *at = strstr(local, point);
+    size_t before = at != NULL ? (size_t)(at - local) : strlen(local);
+    snprintf(text, NPI_QUANTITY_TEXT, "%.*s%s%s", (int)before, local, at != NULL ? "." : "",
+             at != NULL ? at + strlen(point) : "");
+}
+
+void npi_share_text(double share, char text[NPI_QUANTITY_TEXT])
+{
+    /* 17 significant digits always suffice, and fractions of interest begin within the first three. */
+    enum { DIGITS_MAX = 20 };
+    char local[NPI_QUANTITY_TEXT];
+    for (int digits = 1; digits <= DIGITS_MAX; digits++) {
+        int length = snprintf(local, sizeof local, "%.*f", digits, share);
+        double again = strtod(local, NULL);
+        if (length > 0 && (size_t)length < sizeof local && again >= share && again <= share) {
+            use_point(local, text);
             return;
+        }
     }
+    snprintf(local, sizeof local, "%g", share);
+    use_point(local, text);
 }
