@@ -80,6 +80,7 @@ struct view {
     double cpus;       /* C */
     double busy;       /* N */
     double used;       /* U */
+    double foreign;    /* what others use */
     double taken;      /* U plus what others use: max(U, C - idle) */
     double taken_peak; /* the last tick's value if higher: growth must see a filled CPU at once */
     double available;  /* C less what others use */
@@ -105,7 +106,7 @@ static void smooth(const struct npi_policy_params *params, struct npi_scale *sca
     view->elapsed_ns = elapsed;
     view->cpus = most(sample->cpus, 0.01);
     if (sample->idle_known)
-        foreign_now = most(0.0, view->cpus - sample->idle_ns / elapsed - used_now);
+        foreign_now = most(-used_now, view->cpus - sample->idle_ns / elapsed - used_now);
     scale->busy = npi_ewma_mix(scale->busy, weight, sample->busy_ns / elapsed);
     scale->cpu = npi_ewma_mix(scale->cpu, weight, used_now);
     scale->runnable =
@@ -118,22 +119,25 @@ static void smooth(const struct npi_policy_params *params, struct npi_scale *sca
 
     view->busy = most(scale->busy, 1e-9);
     view->used = scale->cpu;
-    view->taken = scale->cpu + scale->foreign;
-    view->taken_peak = most(view->taken, used_now + foreign_now);
-    view->available = most(view->cpus - scale->foreign, 0.01);
+    /* Clipped after smoothing: noise of single ticks must not add up to a neighbour. */
+    view->foreign = most(0.0, scale->foreign);
+    view->taken = scale->cpu + view->foreign;
+    view->taken_peak = most(view->taken, used_now + most(0.0, foreign_now));
+    view->available = most(view->cpus - view->foreign, 0.01);
     view->wait = scale->runnable - scale->cpu;
     /*
      * A worker in the run queue waits for whoever runs meanwhile: for our own workers in proportion
-     * to what they use of the CPUs. Only that part can fewer of our workers shorten. Beside a program
-     * that fills the CPUs each wake-up waits a scheduler slice however few we are, and a pool of
-     * blocking tasks that answered by shrinking would give up its throughput for nothing. While we
-     * use more than others do, all of the wait counts as ours: time in the task is then what pays.
+     * to what they use of the CPUs. Only that part can fewer of our workers shorten. Beside a
+     * program that fills the CPUs each wake-up waits a scheduler slice however few we are, and a
+     * pool of blocking tasks that answered by shrinking would give up its throughput for nothing.
+     * While we use more than others do, all of the wait counts as ours: time in the task is then
+     * what pays.
      */
     view->caused = view->wait;
-    if (scale->foreign > foreign_share_least * view->cpus)
-        view->caused *= least(1.0, 2.0 * scale->cpu / most(scale->cpu + scale->foreign, 1e-9));
+    if (view->foreign > foreign_share_least * view->cpus)
+        view->caused *= least(1.0, 2.0 * scale->cpu / most(scale->cpu + view->foreign, 1e-9));
     view->tolerated = params->wait_share_max * view->busy;
-    view->outnumbered = sample->delay_known && scale->foreign > foreign_share_least * view->cpus &&
+    view->outnumbered = sample->delay_known && view->foreign > foreign_share_least * view->cpus &&
                         view->taken >= params->cpu_saturated * view->cpus &&
                         view->used < params->cpu_saturated * view->cpus &&
                         view->caused < outnumbered_wait * view->tolerated;
@@ -280,13 +284,14 @@ static double room_beside_others(const struct view *view)
 static void grow(const struct npi_policy_params *params, struct npi_scale *scale,
                  const struct view *view)
 {
-    double ratio = view->available / most(view->taken_peak - scale->foreign, 1e-9);
+    double ratio = view->available / most(view->taken_peak - view->foreign, 1e-9);
     double tau = (double)params->rate_tau_ns;
     /*
      * CPUs that others fill say nothing about what more of our workers would gain: each gets its
      * turn from the scheduler, and tasks that mostly block need none of the CPUs' idle time. What
-     * tells is the wait they cause each other; until that is half of what is tolerated there is room.
-     * Without this a pool of blocking tasks beside a busy program stays at one worker per CPU.
+     * tells is the wait they cause each other; until that is half of what is tolerated there is
+     * room. Without this a pool of blocking tasks beside a busy program stays at one worker per
+     * CPU.
      */
     if (view->outnumbered)
         ratio = room_beside_others(view);
@@ -321,7 +326,7 @@ static enum npi_scale_move adjust(const struct npi_policy_params *params, struct
     /* Others hold the CPUs: keep what we really get plus room to notice when they leave. */
     if (starved)
         floor_workers = most(1.0, least(view->cpus, view->used * 1.1 + 1.0));
-    else if (scale->foreign > foreign_share_least * view->cpus)
+    else if (view->foreign > foreign_share_least * view->cpus)
         floor_workers = most(1.0, least(view->cpus, most(view->cpus / 2, view->used + 1.0)));
     double from = least(scale->cap_workers, most(view->live_busy, floor_workers));
     /* Near saturation the run queue decides: few CPUs fill to 95 % only with workers that wait. */

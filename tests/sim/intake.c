@@ -330,6 +330,7 @@ void sim_submit(struct sim_pool *pool, uint32_t home, const struct sim_job *job)
     struct sim_result *result = pool->result;
     size_t ms = (size_t)(pool->now_ns / 1000000);
     result->offered++;
+    result->offered_at[home]++;
     result->offered_by[job->task_class]++;
     if (ms < result->ms_count)
         result->arrived_per_ms[ms]++;

@@ -11,9 +11,9 @@
 
 struct sim_done {
     float end_s;
-    float total_ms;  /* submit to end */
-    float inside_ms; /* start to end */
-    uint16_t home;
+    float total_ms;    /* submit to end */
+    float inside_ms;   /* start to end */
+    uint16_t home, at; /* whose it was, who ran it */
     uint8_t task_class;
     uint8_t hops;
 };
@@ -32,6 +32,7 @@ struct sim_result {
     size_t tick_count, tick_space;
     uint32_t *arrived_per_ms;
     size_t ms_count;
+    uint64_t *offered_at; /* by home */
     uint64_t offered, refused[NPI_CLASS_COUNT], offered_by[NPI_CLASS_COUNT];
     uint64_t accepted, dropped, queued_at_end, running_at_end;
     uint64_t forwarded, stolen, in_time; /* in_time: ended by its deadline, or had none */

@@ -8,9 +8,10 @@
 static const double slice_ns = 3e6;                 /* a usual scheduler slice under load */
 static const uint64_t foreign_period_ns = 10000000; /* other programs wake this often per CPU */
 
-static double foreign_share(const struct sim_plant *plant)
+/* CPU time that one of the other programs' threads wants each time it wakes. */
+static double foreign_burst_ns(const struct sim_plant *plant)
 {
-    return plant->foreign_threads ? plant->foreign_cpus / plant->foreign_threads : 0.0;
+    return plant->foreign_cpus / plant->foreign_threads * (double)foreign_period_ns * plant->speed;
 }
 
 void sim_plant_init(struct sim_plant *plant, uint32_t shard, double cpus, double speed,
@@ -144,8 +145,12 @@ uint32_t sim_plant_slice(struct sim_plant *plant, struct sim_work *work, uint32_
         enqueue(plant, thread, false);
     } else if (foreign) {
         plant->foreign_due_ns[k] += foreign_period_ns;
-        uint64_t due = plant->foreign_due_ns[k] > now_ns ? plant->foreign_due_ns[k] : now_ns;
-        sim_event_push(heap, due, SIM_EVENT_FOREIGN, plant->shard, k);
+        if (plant->foreign_due_ns[k] > now_ns) {
+            sim_event_push(heap, plant->foreign_due_ns[k], SIM_EVENT_FOREIGN, plant->shard, k);
+        } else { /* never slept: waits its turn like everybody */
+            its->left_ns = foreign_burst_ns(plant);
+            enqueue(plant, thread, false);
+        }
     } else {
         plant->runnable--;
         done = thread;
@@ -158,8 +163,7 @@ void sim_plant_foreign(struct sim_plant *plant, struct sim_work *work, uint32_t 
                        uint64_t now_ns, struct sim_event_heap *heap)
 {
     sim_plant_advance(plant, now_ns);
-    plant->foreign[thread].left_ns =
-        foreign_share(plant) * (double)foreign_period_ns * plant->speed;
+    plant->foreign[thread].left_ns = foreign_burst_ns(plant);
     /* A thread that slept goes ahead of those that used their slices, as fair schedulers do it. */
     enqueue(plant, thread | SIM_FOREIGN, true);
     fill(plant, work, now_ns, heap);

@@ -106,7 +106,7 @@ int sim_row_mixes(void)
     int failed = 0;
     for (size_t i = 0; i < sizeof mixes / sizeof *mixes; i++) {
         const struct mix *mix = &mixes[i];
-        for (uint64_t seed = 1; seed <= 3; seed++) {
+        for (uint64_t offset = 0; offset < 3; offset++) {
             struct sim_shard_spec shard = {.cpus = mix->cpus,
                                            .capacity_tasks = 20000,
                                            .workers_at_start = mix->start,
@@ -120,7 +120,7 @@ int sim_row_mixes(void)
             struct sim_spec spec;
             struct sim_line line;
             sim_spec_init(&spec, 10, mix->budget);
-            spec.seed = seed;
+            spec.seed += offset;
             spec.shard_count = spec.load_count = 1;
             spec.shards = &shard;
             spec.loads = &load;
@@ -129,7 +129,7 @@ int sim_row_mixes(void)
             spec.shared_cpus = mix->shared_cpus;
             struct sim_result *result = sim_run(&spec);
             struct sim_span limit = sim_limit(result, 0, 5, 10);
-            sim_line_begin(&line, "3", "%s, seed %u", mix->name, (unsigned)seed);
+            sim_line_begin(&line, "3", "%s, seed %u", mix->name, (unsigned)spec.seed);
             sim_line_least(&line, "% of CPUs",
                            100.0 * (double)result->done_count / (mix->full_per_s * 10), 90);
             sim_line_note(&line, "workers", limit.mean);
@@ -182,18 +182,24 @@ int sim_row_phase(void)
     return failed;
 }
 
+/* Others on our CPUs: a part of them, which is left to them, or as much as they can get. */
 int sim_row_neighbours(void)
 {
+    enum expect { KEEP_REST, TELL, GROW_BESIDE, KEEP_HALF };
     static const struct company {
         const char *name;
         double cpus, cpu_ms, block_ms, per_s, foreign;
         bool unseen;
+        enum expect expect;
     } companies[] = {
-        {"10 CPUs, 0.32 + 20 ms", 10, 0.32, 20, 60000, 1, false},
-        {"10 CPUs, 0.32 + 20 ms", 10, 0.32, 20, 60000, 3, false},
-        {"8 CPUs, 1 ms CPU", 8, 1, 0, 12000, 0.8, false},
-        {"8 CPUs, 1 ms CPU", 8, 1, 0, 12000, 2.4, false},
-        {"10 CPUs, 0.32 + 20 ms, idle time unknown", 10, 0.32, 20, 60000, 1, true},
+        {"10 CPUs, 0.32 + 20 ms, others use 10 %", 10, 0.32, 20, 60000, 1, false, KEEP_REST},
+        {"10 CPUs, 0.32 + 20 ms, others use 30 %", 10, 0.32, 20, 60000, 3, false, KEEP_REST},
+        {"8 CPUs, 1 ms CPU, others use 10 %", 8, 1, 0, 12000, 0.8, false, KEEP_REST},
+        {"8 CPUs, 1 ms CPU, others use 30 %", 8, 1, 0, 12000, 2.4, false, KEEP_REST},
+        {"10 CPUs, 0.32 + 20 ms, others use 10 %, unseen", 10, 0.32, 20, 60000, 1, true, TELL},
+        {"10 CPUs, 0.32 + 20 ms, others spin", 10, 0.32, 20, 60000, 10, false, GROW_BESIDE},
+        {"10 CPUs, 0.02 + 20 ms, others spin", 10, 0.02, 20, 60000, 10, false, GROW_BESIDE},
+        {"8 CPUs, 1 ms CPU, others spin", 8, 1, 0, 12000, 8, false, KEEP_HALF},
     };
     int failed = 0;
     for (size_t i = 0; i < sizeof companies / sizeof *companies; i++) {
@@ -215,19 +221,31 @@ int sim_row_neighbours(void)
         spec.loads = &load;
         spec.idle_unknown = its->unseen;
         struct sim_result *result = sim_run(&spec);
-        double left_per_s = (its->cpus - its->foreign) / (its->cpu_ms * 1e-3);
-        double share = 100.0 * sim_done_per_s(result, 1, 10) / left_per_s;
+        double done_per_s = sim_done_per_s(result, 1, 10);
+        double share = 100.0 * done_per_s * its->cpu_ms * 1e-3 / (its->cpus - its->foreign);
         double inside = sim_inside_ms_mean(result, from(5)) / (its->cpu_ms + its->block_ms);
-        sim_line_begin(&line, "18", "%s, others use %.0f %%", its->name,
-                       100.0 * its->foreign / its->cpus);
-        if (its->unseen) {
-            sim_line_note(&line, "% of what is left", share);
-            sim_line_note(&line, "time in task x", inside);
-        } else {
+        double workers = sim_limit(result, 0, 5, 10).mean;
+        sim_line_begin(&line, "18", "%s", its->name);
+        switch (its->expect) {
+        case KEEP_REST:
             sim_line_least(&line, "% of what is left", share, 95);
             sim_line_most(&line, "time in task x", inside, 1.25);
+            break;
+        case TELL:
+            sim_line_note(&line, "% of what is left", share);
+            sim_line_note(&line, "time in task x", inside);
+            break;
+        case GROW_BESIDE:
+            sim_line_least(&line, "workers per CPU", workers / its->cpus, 20);
+            sim_line_most(&line, "time in task x", inside, 1.25);
+            break;
+        case KEEP_HALF:
+            sim_line_least(&line, "workers per CPU", workers / its->cpus, 0.5);
+            sim_line_note(&line, "time in task x", inside);
+            break;
         }
-        sim_line_note(&line, "workers", sim_limit(result, 0, 5, 10).mean);
+        sim_line_note(&line, "workers", workers);
+        sim_line_note(&line, "CPUs got", done_per_s * its->cpu_ms * 1e-3);
         failed |= sim_line_end(&line, result);
         sim_result_free(result);
     }

@@ -277,7 +277,11 @@ int sim_row_fairness(void)
         sum += served[i];
         squares += served[i] * served[i];
     }
-    double small = (served[0] < served[1] ? served[0] : served[1]) / 20;
+    double small = 1.0;
+    for (int i = 0; i < 2; i++) {
+        double share = served[i] / each_s * 10 / (double)result->offered_at[i];
+        small = share < small ? share : small;
+    }
     sim_line_begin(&line, "12", "demand 20/20/100/400 workers, budget 200");
     sim_line_least(&line, "small ones served %", 100 * small, 98);
     sim_line_least(&line, "Jain's index of the others", sum * sum / (2 * squares), 0.99);
@@ -319,6 +323,50 @@ int sim_row_herding(void)
             sim_line_most(&line, "p99 / p99 live", p99[i] / p99[0], 2);
         sim_line_note(&line, "p99 ms", p99[i]);
         sim_line_most(&line, "moves of one task", result->hops_max, 2);
+        failed |= sim_line_end(&line, result);
+        sim_result_free(result);
+    }
+    return failed;
+}
+
+/* Two packages of four nodes: help comes from the own package while that can give it. */
+int sim_row_packages(void)
+{
+    enum { N = 8 };
+    uint32_t distance[N * N];
+    for (uint32_t i = 0; i < N * N; i++)
+        distance[i] = i / N == i % N ? 10 : (i / N) / 4 == (i % N) / 4 ? 12 : 32;
+    int failed = 0;
+    for (int flood = 0; flood < 2; flood++) {
+        struct sim_shard_spec shard = {.cpus = 8, .capacity_tasks = 1000, .workers_at_start = 8};
+        struct sim_load load = {
+            .per_s = flood ? 40000 : 20000, .cpu_ms = 1, .cpu_shape = SIM_EXPONENTIAL};
+        /* Distance 12 costs 6 %, 32 costs 66 %. */
+        double full_per_s = 8000 + 3 * 8000 / 1.06 + 4 * 8000 / 1.66;
+        struct sim_spec spec;
+        struct sim_line line;
+        sim_spec_init(&spec, 3, N * 64);
+        spec.shard_count = N;
+        spec.shards = &shard;
+        spec.alike = true;
+        spec.distance = distance;
+        spec.loads = &load;
+        spec.load_count = 1;
+        struct sim_result *result = sim_run(&spec);
+        double near = 0.0, far = 0.0;
+        for (size_t i = 0; i < result->done_count; i++) {
+            near += result->done[i].at > 0 && result->done[i].at < 4 ? 1.0 : 0.0;
+            far += result->done[i].at >= 4 ? 1.0 : 0.0;
+        }
+        sim_line_begin(&line, "21", "2 packages of 4 nodes, one hot: %s",
+                       flood ? "more than its package has" : "less");
+        sim_line_least(&line, "% of oracle", percent_of_oracle(result, 1000.0 * N, full_per_s), 97);
+        if (flood) {
+            sim_line_least(&line, "of what moved, % far", 100 * far / (near + far), 20);
+        } else {
+            sim_line_most(&line, "of what moved, % far", 100 * far / (near + far), 10);
+        }
+        sim_line_note(&line, "p99 ms", sim_total_ms(result, SIM_ALL, 0.99));
         failed |= sim_line_end(&line, result);
         sim_result_free(result);
     }

@@ -66,6 +66,7 @@ static void record(struct sim_pool *pool, const struct sim_task *task)
     done->total_ms = (float)((double)(pool->now_ns - task->arrived_ns) * 1e-6);
     done->inside_ms = (float)((double)(pool->now_ns - task->started_ns) * 1e-6);
     done->home = task->home;
+    done->at = task->at;
     done->task_class = task->task_class;
     done->hops = task->hops;
     if (task->deadline_ns == 0 || pool->now_ns <= task->deadline_ns)
@@ -231,6 +232,7 @@ static void begin(struct sim_pool *pool, const struct sim_spec *spec)
     pool->result->seconds = spec->seconds;
     pool->result->tick_s = (double)spec->params.tick_ns * 1e-9;
     pool->result->shard_count = pool->count;
+    pool->result->offered_at = sim_zeroed(pool->count, sizeof *pool->result->offered_at);
     pool->result->ms_count = (size_t)(spec->seconds * 1e3);
     pool->result->arrived_per_ms =
         sim_zeroed(pool->result->ms_count + 1, sizeof *pool->result->arrived_per_ms);
@@ -319,5 +321,6 @@ void sim_result_free(struct sim_result *result)
     free(result->ticks);
     free(result->moved_workers);
     free(result->arrived_per_ms);
+    free(result->offered_at);
     free(result);
 }

@@ -70,10 +70,12 @@ int sim_line_end(struct sim_line *line, const struct sim_result *result)
     return line->failed ? 1 : 0;
 }
 
+static uint64_t seed = 1;
+
 void sim_spec_init(struct sim_spec *spec, double seconds, uint32_t budget_workers)
 {
     memset(spec, 0, sizeof *spec);
-    spec->seed = 1;
+    spec->seed = seed;
     spec->seconds = seconds;
     spec->budget_workers = budget_workers;
     npi_policy_defaults(&spec->params);
@@ -102,11 +104,18 @@ static const struct {
     {"18", sim_row_neighbours},
     {"19", sim_row_collapse},
     {"20", sim_row_classes_sharded},
+    {"21", sim_row_packages},
 };
 
+/* sim_rows [--seed N] [ROW ...] */
 int main(int argc, char **argv)
 {
     int failed = 0, found = 0;
+    if (argc > 2 && strcmp(argv[1], "--seed") == 0) {
+        seed = strtoull(argv[2], NULL, 10);
+        argc -= 2;
+        argv += 2;
+    }
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         bool wanted = argc < 2;
         for (int k = 1; k < argc; k++)

@@ -25,7 +25,7 @@ void sim_line_note(struct sim_line *line, const char *what, double measured);
 /* Prints the line; the invariants of the run count as one more check. 0 = passed. */
 int sim_line_end(struct sim_line *line, const struct sim_result *result);
 
-/* Defaults for a scenario: policy defaults, wait bounds as the product has them, seed 1. */
+/* Defaults for a scenario: policy defaults, and seed 1 unless the command line names another. */
 void sim_spec_init(struct sim_spec *spec, double seconds, uint32_t budget_workers);
 
 /* One per row of the table; 0 = passed. */
@@ -48,5 +48,6 @@ int sim_row_herding(void);         /* 17 */
 int sim_row_neighbours(void);      /* 18 */
 int sim_row_collapse(void);        /* 19 */
 int sim_row_classes_sharded(void); /* 20 */
+int sim_row_packages(void);        /* 21 */
 
 #endif

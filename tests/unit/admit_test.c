@@ -92,6 +92,12 @@ static void waits_beyond_the_bound_are_refused_by_class(void **state)
     assert_int_equal(judge(&view, NPI_CLASS_NORMAL, 800, 0), NPI_VERDICT_ACCEPT); /* 100 ms */
     assert_int_equal(judge(&view, NPI_CLASS_NORMAL, 801, 0), NPI_VERDICT_DELAY);
     assert_int_equal(judge(&view, NPI_CLASS_CRITICAL, 99999, 0), NPI_VERDICT_ACCEPT);
+    struct npi_admit_gates
+        gates; /* the published depths name the first refused one, ties included */
+    npi_admit_gates(&params, &view, &gates);
+    assert_int_equal(gates.by_class[NPI_CLASS_SHEDDABLE].delay_tasks, 401);
+    assert_int_equal(gates.by_class[NPI_CLASS_NORMAL].delay_tasks, 801);
+    assert_int_equal(gates.by_class[NPI_CLASS_CRITICAL].delay_tasks, UINT32_MAX);
     params.queue_delay_ns[NPI_CLASS_NORMAL] = NPI_NEVER_NS;
     assert_int_equal(judge(&view, NPI_CLASS_NORMAL, 80000, 0), NPI_VERDICT_ACCEPT);
     npi_policy_defaults(&params);

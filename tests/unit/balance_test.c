@@ -274,6 +274,20 @@ static void weights_count(void **state)
     assert_int_equal(outcome.quota[1], 61);
 }
 
+static void idle_budget_is_spread_by_weight(void **state)
+{
+    (void)state;
+    struct snapshot snapshot = {.budget = 92};
+    struct outcome outcome;
+    set(&snapshot, 0, 0, 1, 1000);
+    set(&snapshot, 1, 0, 1, 1000);
+    snapshot.shards[0].weight = 16;
+    snapshot.shards[1].weight = 32;
+    solve(&snapshot, &outcome);
+    assert_int_equal(outcome.quota[0], 31);
+    assert_int_equal(outcome.quota[1], 61);
+}
+
 static void idle_budget_goes_to_whoever_may_use_it(void **state)
 {
     (void)state;
@@ -324,6 +338,21 @@ static void dead_band_keeps_small_changes_only(void **state)
     assert_false(outcome.result.kept);
     assert_int_equal(outcome.quota[0], 100);
     assert_int_equal(outcome.result.moved_workers, 20);
+}
+
+static void dead_band_leaves_nothing_unused(void **state)
+{
+    (void)state;
+    struct snapshot snapshot = {.budget = 206}; /* the budget was 200 when the vector was made */
+    struct outcome outcome;
+    set(&snapshot, 0, 500, 8, 500);
+    set(&snapshot, 1, 500, 8, 500);
+    snapshot.shards[0].quota_workers = 100;
+    snapshot.shards[1].quota_workers = 100;
+    solve(&snapshot, &outcome);
+    assert_false(outcome.result.kept);
+    assert_int_equal(outcome.quota[0], 103);
+    assert_int_equal(outcome.quota[1], 103);
 }
 
 static void dead_band_does_not_starve_a_small_shard(void **state)
@@ -435,9 +464,11 @@ int main(void)
         cmocka_unit_test(order_of_shards_does_not_matter),
         cmocka_unit_test(max_min_by_hand),
         cmocka_unit_test(weights_count),
+        cmocka_unit_test(idle_budget_is_spread_by_weight),
         cmocka_unit_test(idle_budget_goes_to_whoever_may_use_it),
         cmocka_unit_test(returning_shard_gets_its_guarantee_at_once_and_more_in_one_step),
         cmocka_unit_test(dead_band_keeps_small_changes_only),
+        cmocka_unit_test(dead_band_leaves_nothing_unused),
         cmocka_unit_test(dead_band_does_not_starve_a_small_shard),
         cmocka_unit_test(guarantees_beyond_the_budget_are_shared),
         cmocka_unit_test(senseless_demand_is_survived),

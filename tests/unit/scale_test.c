@@ -193,6 +193,69 @@ static void workers_of_others_on_our_cpus_are_seen_by_idle_time(void **state)
     assert_true(run.result.cpu_taken > 9.4);
 }
 
+static void blocking_work_grows_beside_others_that_fill_the_cpus(void **state)
+{
+    (void)state;
+    /* Others spin on every CPU; our tasks block most of the time and get the CPU when they ask. */
+    struct run run;
+    start(&run, 8);
+    struct npi_scale_sample sample = {.elapsed_ns = TICK_NS,
+                                      .cpus = 8,
+                                      .delay_known = true,
+                                      .idle_known = true,
+                                      .queued_tasks = 100};
+    for (int i = 0; i < 40; i++) {
+        double workers = run.limit, wall = (double)TICK_NS;
+        sample.now_ns = run.now_ns += TICK_NS;
+        sample.busy_workers = sample.limit_workers = run.limit;
+        sample.own_workers = workers;
+        sample.busy_ns = workers * wall;
+        sample.cpu_ns = 0.001 * workers * wall;
+        sample.delay_ns = 0.02 * workers * wall; /* much less than 15 % */
+        sample.completed_tasks = (uint64_t)(workers / 2.0);
+        sample.completed_run_ns = workers * wall;
+        npi_scale_step(&params, &run.scale, &sample, &run.result);
+        run.limit = npi_scale_limit(run.result.cap_workers, 1000);
+    }
+    assert_true(run.result.saturated);
+    assert_true(run.limit > 100);
+    for (int i = 0; i < 100; i++) { /* but as soon as they wait, growth ends */
+        uint32_t before = run.result.cap_workers;
+        sample.now_ns = run.now_ns += TICK_NS;
+        sample.delay_ns = 0.12 * sample.busy_ns;
+        npi_scale_step(&params, &run.scale, &sample, &run.result);
+        assert_true(i < 20 || run.result.cap_workers <= before);
+    }
+}
+
+static void work_that_runs_elsewhere_still_asks_for_workers_at_home(void **state)
+{
+    (void)state;
+    struct run run;
+    start(&run, 8);
+    struct npi_scale_sample sample = {.elapsed_ns = TICK_NS,
+                                      .cpus = 8,
+                                      .delay_known = true,
+                                      .idle_known = true,
+                                      .idle_ns = 8.0 * (double)TICK_NS,
+                                      .busy_ns = 8.0 * (double)TICK_NS,
+                                      .completed_tasks = 4,
+                                      .completed_run_ns = 8.0 * (double)TICK_NS,
+                                      .busy_workers = 8,
+                                      .limit_workers = 8,
+                                      .own_workers = 8};
+    for (int i = 0; i < 20; i++) {
+        sample.now_ns = run.now_ns += TICK_NS;
+        npi_scale_step(&params, &run.scale, &sample, &run.result);
+        assert_int_equal(run.result.cap_workers, 8); /* full, but nothing waits */
+    }
+    sample.own_workers = 30; /* 22 of ours were taken by others */
+    sample.now_ns = run.now_ns += TICK_NS;
+    npi_scale_step(&params, &run.scale, &sample, &run.result);
+    assert_true(run.result.cap_workers > 8);
+    assert_int_equal(run.result.move, NPI_SCALE_GROW);
+}
+
 static void a_neighbour_cannot_take_everything(void **state)
 {
     (void)state;
@@ -443,6 +506,8 @@ int main(void)
         cmocka_unit_test(nothing_grows_without_a_queue),
         cmocka_unit_test(unused_capacity_is_forgotten_slowly),
         cmocka_unit_test(workers_of_others_on_our_cpus_are_seen_by_idle_time),
+        cmocka_unit_test(blocking_work_grows_beside_others_that_fill_the_cpus),
+        cmocka_unit_test(work_that_runs_elsewhere_still_asks_for_workers_at_home),
         cmocka_unit_test(a_neighbour_cannot_take_everything),
         cmocka_unit_test(a_hidden_quota_shrinks_to_what_is_really_there),
         cmocka_unit_test(without_run_delay_the_knee_is_found_from_above),
