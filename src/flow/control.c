@@ -220,9 +220,22 @@ static double granted(const struct npi_shard *shard, double cpus)
     return limit > 0.0 && limit < all ? cpus * (limit / all) : cpus;
 }
 
+static void pin_workers(const struct npi_shard *shard)
+{
+    for (uint32_t i = 0; i < npi_a32_load_relaxed(&shard->slots_used); i++) {
+        const struct npi_worker *worker = &shard->workers[i];
+        uint32_t tid = npi_a32_load_relaxed(&worker->tid);
+        if (tid != 0 && npi_worker_place(worker, (pid_t)tid) != 0) {
+            pin(shard, (pid_t)tid);
+        }
+    }
+}
+
 /*
  * The kernel widens or narrows affinity behind our back (CPUs offline, a control group's set changed)
- * and does not always put it back. This thread's own mask is the witness for its shard.
+ * and does not always put it back. This thread's own mask is the witness for its shard; but a worker
+ * on one CPU may have lost it, and got it back, while the others kept the set: those are pinned every
+ * time, which costs the kernel a comparison.
  */
 static void supervise(struct npi_control *control, uint64_t now_ns)
 {
@@ -246,13 +259,8 @@ static void supervise(struct npi_control *control, uint64_t now_ns)
         }
     }
     bool lost = !npi_cpuset_equal(&mask, &shard->plan->cpus);
-    if (!as_planned || lost != control->pins_lost) {
-        for (uint32_t i = 0; i < npi_a32_load_relaxed(&shard->slots_used); i++) {
-            uint32_t tid = npi_a32_load_relaxed(&shard->workers[i].tid);
-            if (tid != 0) {
-                pin(shard, (pid_t)tid);
-            }
-        }
+    if (!as_planned || lost != control->pins_lost || plan->pinning == NUMAPOOL_PIN_CPU) {
+        pin_workers(shard);
     }
     if (lost != control->pins_lost) {
         npi_pool_log(shard->pool, NUMAPOOL_LOG_WARNING,

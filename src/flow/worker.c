@@ -8,6 +8,7 @@
 #include "os/os.h"
 #include "topology/place.h"
 
+#include <errno.h>
 #include <limits.h>
 
 /* A claimer whose store is not visible yet is given this long before its sleeper looks again. */
@@ -403,24 +404,27 @@ static void on_thread_exit(void *arg)
     tell_drain(shard->pool);
 }
 
+int npi_worker_place(const struct npi_worker *worker, pid_t tid)
+{
+    const struct npi_plan_shard *plan = worker->shard->plan;
+    if (worker->shard->pool->plan->pinning != NUMAPOOL_PIN_CPU) {
+        return npi_place_thread(tid, &plan->cpus);
+    }
+    int cpu = -1;
+    for (uint32_t i = 0; i <= worker->index % plan->cpu_count; i++) {
+        cpu = npi_cpuset_next(&plan->cpus, cpu);
+    }
+    struct npi_cpuset one = {0};
+    int result = cpu >= 0 && npi_cpuset_add(&one, (unsigned)cpu) ? npi_place_thread(tid, &one) : -ENOMEM;
+    npi_cpuset_fini(&one);
+    return result;
+}
+
 static void place(struct npi_worker *worker)
 {
-    struct npi_shard *shard = worker->shard;
-    struct numapool *pool = shard->pool;
-    if (pool->plan->pinning == NUMAPOOL_PIN_SHARD) {
-        if (npi_place_thread(0, &shard->plan->cpus) != 0) {
-            (void)npi_a64_add_relaxed(&pool->bind_denied, 1);
-        }
-    } else if (pool->plan->pinning == NUMAPOOL_PIN_CPU) {
-        int cpu = -1;
-        for (uint32_t i = 0; i <= worker->index % shard->plan->cpu_count; i++) {
-            cpu = npi_cpuset_next(&shard->plan->cpus, cpu);
-        }
-        struct npi_cpuset one = {0};
-        if (cpu < 0 || !npi_cpuset_add(&one, (unsigned)cpu) || npi_place_thread(0, &one) != 0) {
-            (void)npi_a64_add_relaxed(&pool->bind_denied, 1);
-        }
-        npi_cpuset_fini(&one);
+    struct numapool *pool = worker->shard->pool;
+    if (pool->plan->pinning != NUMAPOOL_PIN_NONE && npi_worker_place(worker, 0) != 0) {
+        (void)npi_a64_add_relaxed(&pool->bind_denied, 1);
     }
     if (pool->slices_granted) {
         (void)npi_thread_slice(NPI_SLICE_NS);

@@ -72,6 +72,10 @@ void npi_worker_init(struct npi_worker *worker, struct npi_shard *shard, uint32_
 /* Body of a worker's thread; arg is its npi_worker. It begins with a permit held, searching. */
 void *npi_worker_main(void *arg);
 
+/* Pins a worker's thread (0 = the caller) where the plan wants it: the shard's CPUs, or one of them.
+   Not for pools that pin nothing. 0 or a negative errno. */
+int npi_worker_place(const struct npi_worker *worker, pid_t tid);
+
 /* False: no replacement may run, the permit is kept. Calls nest. */
 bool npi_worker_block_begin(struct npi_worker *worker);
 void npi_worker_block_end(struct npi_worker *worker);
