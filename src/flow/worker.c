@@ -320,21 +320,18 @@ static bool search(struct npi_worker *worker, struct npi_item *item)
 
 /* ---------------------------------------------------------------------------- the thread */
 
-/* Leaves when the limit was lowered below the workers that run. False: the thread ends. */
+/* Leaves when the limit was lowered below the workers that run. False: the thread ends. True with
+   `searching` set: it slept and was woken; the one task it finds is its waker's affair, and only
+   then the limit is looked at again. */
 static bool obey_limit(struct npi_worker *worker)
 {
     struct npi_gate *gate = &worker->shard->gate;
     uint64_t permits = npi_a64_load_relaxed(&gate->permits);
-    while (NPI_UNLIKELY(npi_permits_active(permits) > npi_permits_limit(permits))) {
-        if (!npi_gate_leave_if_over(gate)) {
-            return true;
-        }
-        if (!park(worker, false, false)) {
-            return false;
-        }
-        permits = npi_a64_load_relaxed(&gate->permits);
+    if (NPI_LIKELY(npi_permits_active(permits) <= npi_permits_limit(permits)) ||
+        !npi_gate_leave_if_over(gate)) {
+        return true;
     }
-    return true;
+    return park(worker, false, false);
 }
 
 static void run_loop(struct npi_worker *worker)
