@@ -222,7 +222,7 @@ static void set_limits(struct numapool *pool, const uint32_t *limits)
     }
     uint32_t budget = npi_a32_load_relaxed(&pool->budget);
     uint64_t free = budget > held ? budget - held : 0;
-    for (unsigned i = 0; i < pool->shard_count && free != 0; i++) {
+    for (unsigned i = 0; i < pool->shard_count; i++) {
         struct npi_shard *shard = pool->shards[i];
         uint64_t permits = npi_gate_permits(&shard->gate);
         uint32_t limit = npi_permits_limit(permits), active = npi_permits_active(permits);
@@ -319,6 +319,9 @@ void npi_tick(struct npi_tick *tick, struct npi_shard *shard, uint64_t now_ns)
     look_for_standing_queues(tick, shard, now_ns);
     if (shard->pool->adaptive) {
         balance(tick, shard, now_ns);
+    } else if (npi_permits_limit(npi_gate_permits(&shard->gate)) <
+               npi_a64_load_relaxed(&shard->quota)) {
+        npi_balancer_apply_budget(shard->pool); /* others held too much of it when it was dealt */
     }
     publish(tick, shard);
     npi_overflow_call_help(shard);
