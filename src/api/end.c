@@ -147,13 +147,14 @@ int numapool_set_budget(numapool *pool, unsigned workers_max)
     if (npi_pool_forked(pool)) {
         return NUMAPOOL_E_FORKED;
     }
-    if (workers_max < pool->shard_count || workers_max > pool->budget_max) {
+    if (workers_max == 0 || workers_max > pool->budget_max) {
         return NUMAPOOL_E_INVALID;
     }
     if (npi_a32_load_sc(&pool->phase) != NPI_PHASE_OPEN) {
         return NUMAPOOL_E_CLOSED;
     }
-    npi_a32_store_relaxed(&pool->budget, workers_max);
+    uint32_t least = pool->shard_count; /* a shard without a worker would never empty its queue */
+    npi_a32_store_relaxed(&pool->budget, workers_max > least ? workers_max : least);
     npi_balancer_apply_budget(pool);
     return NUMAPOOL_OK;
 }
