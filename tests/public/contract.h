@@ -54,6 +54,10 @@ void check_failed(const char *file, int line, const char *what);
 #define RUN(tests) contract_run(tests, sizeof(tests) / sizeof(tests)[0], __FILE__)
 int contract_run(const struct CMUnitTest *tests, size_t count, const char *name);
 
+/* Random numbers that a run prints the seed of and reads back from NUMAPOOL_TEST_SEED. */
+uint64_t seed_of_run(void);
+uint32_t draw(uint64_t *state);
+
 /* The pools whose numbers the watchdog prints before it aborts the process. */
 void watch(numapool *pool);
 void unwatch(numapool *pool);
