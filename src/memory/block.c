@@ -3,10 +3,10 @@
  * heaps, large ones are runs of their own. Called by api (numapool_alloc, numapool_free) on any
  * thread, and by trim.c.
  *
- * A heap is used under its lock, and everybody tries before waiting: an allocation goes to the next
- * heap, a free puts the block on the heap's return list and goes. Only an allocation that finds all
- * heaps of the node busy waits, asleep, for the one of its choice; whoever holds it does a bounded
- * number of steps.
+ * A heap is used under its latch, and everybody tries before waiting: an allocation goes to the
+ * next heap, a free puts the block on the heap's return list and goes. Only an allocation that
+ * finds all heaps of the node busy waits, asleep, for the one of its choice; whoever holds it does
+ * a bounded number of steps.
  *
  * Freed blocks of a busy heap are on one list per heap, not one per span: a span whose blocks all
  * came back that way has nobody who looks at it, and the heap would have to search its spans for
@@ -16,7 +16,7 @@
 
 #include "base/check.h"
 #include "memory/chunk.h"
-#include "memory/poison.h"
+#include "memory/latch.h"
 #include "memory/span.h"
 
 #include <string.h>
@@ -32,7 +32,7 @@ static uint32_t class_of(size_t bytes)
 
 static void add_owned(npi_a64 *counter, uint64_t value)
 {
-    /* Written under the heap's lock only, so no read-modify-write; readers want any recent value.
+    /* Written under the heap's latch only, so no read-modify-write; readers want any recent value.
      */
     npi_a64_store_relaxed(counter, npi_a64_load_relaxed(counter) + value);
 }
@@ -74,7 +74,7 @@ static void put_block(struct npi_slice *slice, struct npi_heap *heap, const stru
     }
 }
 
-/* Puts away what was freed while the heap was busy. Under its lock. */
+/* Puts away what was freed while the heap was busy. Under its latch. */
 static void take_returned(struct npi_slice *slice, struct npi_heap *heap)
 {
     struct npi_return_link *link = npi_return_list_take_all(&heap->returned);
@@ -115,24 +115,24 @@ static void *take_block(struct npi_slice *slice, struct npi_heap *heap, uint32_t
     return block;
 }
 
-/* A heap nobody uses just now, the caller's favourite first; it comes back locked. */
-static struct npi_heap *lock_heap(struct npi_slice *slice, unsigned spread)
+/* A heap nobody uses just now, the caller's favourite first; it comes back held. */
+static struct npi_heap *hold_heap(struct npi_slice *slice, unsigned spread)
 {
     for (uint32_t i = 0; i <= slice->heap_mask; i++) {
         struct npi_heap *heap = &slice->heaps[(spread + i) & slice->heap_mask];
-        if (pthread_mutex_trylock(&heap->lock) == 0)
+        if (npi_latch_try(&heap->latch))
             return heap;
     }
     struct npi_heap *heap = &slice->heaps[spread & slice->heap_mask];
-    pthread_mutex_lock(&heap->lock);
+    npi_latch_wait(&heap->latch);
     return heap;
 }
 
 static void *alloc_small(struct npi_slice *slice, uint32_t class, unsigned spread, bool *grown)
 {
-    struct npi_heap *heap = lock_heap(slice, spread);
+    struct npi_heap *heap = hold_heap(slice, spread);
     void *block = take_block(slice, heap, class, grown);
-    pthread_mutex_unlock(&heap->lock);
+    npi_latch_release(&heap->latch);
     return block;
 }
 
@@ -220,11 +220,12 @@ bool npi_block_free(struct npi_space *space, void *block)
     if (!npi_span_mark_freed(slice, block, class))
         return false;
     struct npi_heap *heap = &slice->heaps[span.heap];
-    if (pthread_mutex_trylock(&heap->lock) == 0) {
+    if (npi_latch_try(&heap->latch)) {
         put_block(slice, heap, &span, block);
         add_owned(&heap->returned_bytes, class->bytes);
-        take_returned(slice, heap);
-        pthread_mutex_unlock(&heap->lock);
+        if (!npi_return_list_seems_empty(&heap->returned))
+            take_returned(slice, heap);
+        npi_latch_release(&heap->latch);
     } else {
         npi_return_list_push(&heap->returned, block);
         npi_a64_add_relaxed(&heap->returned_beside_bytes, class->bytes);
@@ -271,9 +272,9 @@ void npi_block_collect(struct npi_slice *slice)
             npi_return_list_seems_empty(&heap->returned))
             continue;
         /* A busy heap is in use: it will take care of itself. */
-        if (pthread_mutex_trylock(&heap->lock) != 0)
+        if (!npi_latch_try(&heap->latch))
             continue;
         collect_heap(slice, heap);
-        pthread_mutex_unlock(&heap->lock);
+        npi_latch_release(&heap->latch);
     }
 }

@@ -216,6 +216,24 @@ static bool claim_dirty(struct npi_slice *slice, uint32_t *word, bool whole_unit
     return false;
 }
 
+/*
+ * Huge pages: before a part of a unit is given back the unit must be backed. It may be counted and
+ * not be: then giving back would do nothing, and the next touch of what is left would bring in all
+ * of it, uncounted. Once backed it is broken up by the kernel and served with small pages from then
+ * on.
+ */
+static void back_units(const struct npi_slice *slice, uint32_t first, uint32_t count)
+{
+    uint32_t end = first + count;
+    while (first < end) {
+        uint32_t unit_end = (first | (NPI_UNIT_CHUNKS - 1)) + 1;
+        uint32_t part_end = end < unit_end ? end : unit_end;
+        if (part_end - first < NPI_UNIT_CHUNKS)
+            npi_pages_populate(npi_chunk_address(slice, first), slice->space->page_bytes);
+        first = part_end;
+    }
+}
+
 uint64_t npi_chunk_return(struct npi_slice *slice, uint64_t wanted_bytes, bool whole_units)
 {
     struct npi_space *space = slice->space;
@@ -232,6 +250,8 @@ uint64_t npi_chunk_return(struct npi_slice *slice, uint64_t wanted_bytes, bool w
         if (!claimed)
             break;
         /* Ours meanwhile, so the kernel may take its time. It refuses locked pages. */
+        if (space->huge)
+            back_units(slice, first, count);
         refused = npi_pages_return(npi_chunk_address(slice, first),
                                    (size_t)count << NPI_CHUNK_SHIFT) != 0;
         uint64_t pages = 0;

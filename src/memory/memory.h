@@ -67,6 +67,7 @@ struct npi_scratch {
     size_t wanted_bytes;     /* high-water mark of recent tasks */
     uint64_t reserved_bytes; /* taken from the budget beyond what the task brought */
     uint64_t granted_bytes;  /* what the task brought (its `bytes`) */
+    uint64_t covered_bytes;  /* granted, rounded up to 64, and reserved: may be given out */
     uint64_t taken_bytes;    /* given out to the running task, in steps of 64 */
     void *extra;             /* newest of the further runs of the running task */
     size_t extra_size_bytes, extra_used_bytes, extra_marked_bytes;

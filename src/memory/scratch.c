@@ -187,34 +187,21 @@ static void *bump_newest(struct npi_scratch *scratch, size_t step)
                 &scratch->marked_bytes, step);
 }
 
-void npi_scratch_begin(struct npi_scratch *scratch, uint64_t granted_bytes)
-{
-    NPI_DEBUG_CHECK(!is_open(scratch) && scratch->reserved_bytes == 0);
-    scratch->granted_bytes = granted_bytes;
-}
-
-void *npi_scratch_take(struct npi_scratch *scratch, size_t bytes)
+/* Beyond what is covered, or beyond what is backed, or the first take of a task. */
+static void *take_slowly(struct npi_scratch *scratch, size_t step)
 {
     struct npi_space *space = scratch->space;
-    if (bytes == 0 || bytes > space->request_bytes_max)
-        return NULL;
-    size_t step = npi_round_up(bytes, ALIGN_BYTES);
-    uint64_t covered_bytes =
-        npi_round_up(scratch->granted_bytes, ALIGN_BYTES) + scratch->reserved_bytes;
     uint64_t missing_bytes = 0;
-    if (scratch->taken_bytes + step > covered_bytes) {
-        missing_bytes = scratch->taken_bytes + step - covered_bytes;
+    if (scratch->taken_bytes + step > scratch->covered_bytes) {
+        missing_bytes = scratch->taken_bytes + step - scratch->covered_bytes;
         if (!npi_space_reserve(space, missing_bytes))
             return NULL;
     }
     void *piece = NULL;
-    if (is_open(scratch)) {
+    if (is_open(scratch) || open_run(scratch, step))
         piece = bump_newest(scratch, step);
-        if (!piece && add_extra(scratch, step))
-            piece = bump_newest(scratch, step);
-    } else if (open_run(scratch, step)) {
+    if (!piece && is_open(scratch) && add_extra(scratch, step))
         piece = bump_newest(scratch, step);
-    }
     if (NPI_UNLIKELY(!piece)) {
         npi_space_unreserve(space, missing_bytes);
         return NULL;
@@ -222,9 +209,37 @@ void *npi_scratch_take(struct npi_scratch *scratch, size_t bytes)
     scratch->taken_bytes += step;
     if (missing_bytes) {
         scratch->reserved_bytes += missing_bytes;
+        scratch->covered_bytes += missing_bytes;
         npi_a64_add_relaxed(&slice_of(scratch)->run_bytes, missing_bytes);
     }
-    NPI_UNPOISON(piece, bytes);
+    return piece;
+}
+
+void npi_scratch_begin(struct npi_scratch *scratch, uint64_t granted_bytes)
+{
+    NPI_DEBUG_CHECK(!is_open(scratch) && scratch->reserved_bytes == 0);
+    scratch->granted_bytes = granted_bytes;
+    scratch->covered_bytes = npi_round_up(granted_bytes, ALIGN_BYTES);
+}
+
+void *npi_scratch_take(struct npi_scratch *scratch, size_t bytes)
+{
+    if (NPI_UNLIKELY(bytes == 0 || bytes > scratch->space->request_bytes_max))
+        return NULL;
+    size_t step = npi_round_up(bytes, ALIGN_BYTES);
+    void *piece;
+    /* What is marked lies inside the run, so one comparison is room and backing in one. */
+    if (NPI_LIKELY(is_open(scratch) && !scratch->extra &&
+                   step <= scratch->marked_bytes - scratch->used_bytes &&
+                   scratch->taken_bytes + step <= scratch->covered_bytes)) {
+        piece = scratch->base + scratch->used_bytes;
+        scratch->used_bytes += step;
+        scratch->taken_bytes += step;
+    } else {
+        piece = take_slowly(scratch, step);
+    }
+    if (piece)
+        NPI_UNPOISON(piece, bytes);
     return piece;
 }
 
@@ -251,6 +266,7 @@ static void rest_run(struct npi_scratch *scratch)
 void npi_scratch_end(struct npi_scratch *scratch)
 {
     scratch->granted_bytes = 0;
+    scratch->covered_bytes = 0;
     if (!is_open(scratch))
         return;
     /* The mark follows a larger task at once and forgets it in some dozens of smaller ones. */

@@ -6,6 +6,7 @@
 #include "memory/space.h"
 
 #include "base/check.h"
+#include "memory/latch.h"
 #include "memory/poison.h"
 #include "os/os.h"
 #include "topology/place.h"
@@ -82,7 +83,7 @@ static uint32_t heap_count_of(const struct npi_plan_node *node)
 
 static void init_heap(struct npi_heap *heap)
 {
-    pthread_mutex_init(&heap->lock, NULL);
+    npi_a32_init(&heap->latch, NPI_LATCH_FREE);
     npi_return_list_init(&heap->returned);
 }
 
@@ -216,8 +217,6 @@ void npi_space_destroy(struct npi_space *space)
         return;
     for (unsigned i = 0; i < space->node_count; i++) {
         struct npi_slice *slice = space->slices[i];
-        for (uint32_t heap = 0; heap <= slice->heap_mask; heap++)
-            pthread_mutex_destroy(&slice->heaps[heap].lock);
         pthread_mutex_destroy(&slice->lock);
         /* The addresses will serve somebody else. */
         NPI_UNPOISON(npi_chunk_address(slice, slice->data_first),

@@ -4,7 +4,8 @@
  * chunks in a row with one owner; a *unit* is 2 MiB, the unit in which address space is made usable
  * and the size of a huge page; a *span* is a run cut into equal blocks.
  *
- * Locks, in the order they may be taken: a heap's, then a slice's. Nobody waits for two of a kind.
+ * Locks, in the order they may be taken: a heap's latch, then a slice's lock. Nobody waits for two
+ * of a kind.
  */
 #ifndef NPI_MEMORY_SPACE_H
 #define NPI_MEMORY_SPACE_H
@@ -80,14 +81,14 @@ struct npi_class {
 
 /* One of several equal heaps of a node: whoever allocates takes one that is not busy. */
 struct npi_heap {
-    NPI_APART pthread_mutex_t lock;
-    /* All of this under the lock; counters are read by anybody. */
+    NPI_APART npi_a32 latch; /* see latch.h */
+    /* All of this under the latch; counters are read by anybody. */
     struct npi_run_list spans[NPI_BLOCK_CLASSES]; /* those with blocks to hand out */
     npi_a64 given_bytes;                          /* only grow */
     npi_a64 returned_bytes;
     npi_a32 empty_spans;
 
-    NPI_APART struct npi_return_list returned; /* blocks freed while the lock was busy */
+    NPI_APART struct npi_return_list returned; /* blocks freed while the heap was busy */
     npi_a64 returned_beside_bytes;             /* their sizes, ever */
 };
 NPI_ASSERT_APART(struct npi_heap, empty_spans, returned);

@@ -12,10 +12,12 @@
 
 /* What may be given up, the least missed first. */
 enum source {
-    FREE_CHUNKS,
+    FREE_UNITS, /* what is free already; with huge pages, where a whole one is */
     WARM_RUNS,
     EMPTY_SPANS,
-    IDLE_RUNS, /* that hot workers keep for their next task */
+    FREE_CHUNKS, /* parts of huge pages: the kernel breaks them up, and slowly gets to use the parts
+                  */
+    IDLE_RUNS,   /* that hot workers keep for their next task */
     SOURCE_COUNT,
 };
 
@@ -31,6 +33,7 @@ static void make_free(struct npi_slice *slice, enum source source, uint64_t want
     case IDLE_RUNS:
         npi_warm_steal(slice, wanted_bytes);
         break;
+    case FREE_UNITS:
     case FREE_CHUNKS:
     case SOURCE_COUNT:
         break;
@@ -42,13 +45,11 @@ static void make_free(struct npi_slice *slice, enum source source, uint64_t want
 static uint64_t make_room(struct npi_space *space, uint64_t wanted_bytes)
 {
     uint64_t done_bytes = 0;
-    for (enum source source = FREE_CHUNKS; source < SOURCE_COUNT; source++) {
+    for (enum source source = FREE_UNITS; source < SOURCE_COUNT; source++) {
+        bool whole_units = space->huge && source < FREE_CHUNKS;
         for (unsigned i = 0; i < space->node_count && done_bytes < wanted_bytes; i++) {
             struct npi_slice *slice = space->slices[i];
             make_free(slice, source, wanted_bytes - done_bytes);
-            /* Huge pages are first given back whole: of one given back in part the kernel takes the
-               pages out of our sight, and keeps them until it is short itself. */
-            bool whole_units = space->huge && source == FREE_CHUNKS;
             done_bytes += npi_chunk_return(slice, wanted_bytes - done_bytes, whole_units);
         }
     }

@@ -37,7 +37,7 @@ uint64_t npi_warm_steal(struct npi_slice *slice, uint64_t wanted_bytes);
 /* Too large a run to spend on a task that wants so little. */
 static inline bool npi_warm_oversized(uint64_t run_bytes, uint64_t bytes, bool tight)
 {
-    return run_bytes > (tight ? 2 : 4) * bytes + NPI_CHUNK_BYTES;
+    return run_bytes > (tight ? bytes / 4 + bytes : 4 * bytes) + NPI_CHUNK_BYTES;
 }
 
 #endif

@@ -5,8 +5,10 @@
 #include "unit/memory_support.h"
 
 #include "base/prng.h"
+#include "memory/latch.h"
 
 #include <pthread.h>
+#include <sched.h>
 
 /* Every byte tells to which block it belongs. */
 static void fill(unsigned char *block, size_t bytes, uint64_t cookie)
@@ -184,7 +186,7 @@ static void a_busy_heap_is_not_waited_for(void **state)
     assert_int_equal(in_use, 64 * KIB);
     assert_int_equal(test_chunks_in_use(space, 0), 1);
 
-    pthread_mutex_lock(&slice->heaps[0].lock);
+    assert_true(npi_latch_try(&slice->heaps[0].latch));
     for (unsigned i = 0; i < 64; i++)
         assert_true(npi_block_free(space, blocks[i]));
     assert_false(npi_block_free(space, blocks[63]));
@@ -195,7 +197,7 @@ static void a_busy_heap_is_not_waited_for(void **state)
     void *other = npi_block_alloc(space, 0, 1024, 0);
     assert_non_null(other);
     assert_int_equal(test_chunks_in_use(space, 0), 2);
-    pthread_mutex_unlock(&slice->heaps[0].lock);
+    npi_latch_release(&slice->heaps[0].latch);
 
     /* The span is full as far as its heap knows: what was returned is all it has. */
     for (unsigned i = 0; i < 64; i++)
@@ -204,10 +206,10 @@ static void a_busy_heap_is_not_waited_for(void **state)
     assert_true(npi_return_list_seems_empty(&slice->heaps[0].returned));
 
     /* Nobody uses the heap any more: trimming finds what was returned. */
-    pthread_mutex_lock(&slice->heaps[0].lock);
+    assert_true(npi_latch_try(&slice->heaps[0].latch));
     for (unsigned i = 0; i < 64; i++)
         assert_true(npi_block_free(space, blocks[i]));
-    pthread_mutex_unlock(&slice->heaps[0].lock);
+    npi_latch_release(&slice->heaps[0].latch);
     assert_true(npi_block_free(space, other));
     npi_space_trim(space);
     assert_int_equal(test_chunks_in_use(space, 0), 0);
@@ -235,12 +237,15 @@ static void an_allocation_outlasts_busy_heaps(void **state)
     struct npi_slice *slice = space->slices[0];
     assert_int_equal(slice->heap_mask, 3);
     for (uint32_t i = 0; i <= slice->heap_mask; i++)
-        pthread_mutex_lock(&slice->heaps[i].lock);
+        assert_true(npi_latch_try(&slice->heaps[i].latch));
     struct waiter waiter = {.space = space};
     pthread_t thread;
     assert_int_equal(pthread_create(&thread, NULL, wait_for_heap, &waiter), 0);
+    /* It tried them all and waits for the one of its choice. */
+    while (npi_a32_load_relaxed(&slice->heaps[1].latch) != NPI_LATCH_HELD_AND_WAITED)
+        sched_yield();
     for (uint32_t i = 0; i <= slice->heap_mask; i++)
-        pthread_mutex_unlock(&slice->heaps[i].lock);
+        npi_latch_release(&slice->heaps[i].latch);
     pthread_join(thread, NULL);
     assert_non_null(waiter.block);
     assert_true(npi_block_free(space, waiter.block));

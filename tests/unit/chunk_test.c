@@ -252,6 +252,32 @@ static void a_unit_is_counted_whole(void **state)
     npi_space_destroy(space);
 }
 
+/* Part of a unit is given back before anybody wrote to it: what is written then must not bring in
+   more than is counted. */
+static void a_part_returned_early_is_not_undone(void **state)
+{
+    (void)state;
+    struct npi_space *space = test_space(1, 512 * MIB, NPI_PAGES_THP);
+    struct npi_slice *slice = space->slices[0];
+    if (!npi_space_huge(space)) {
+        print_message("skipped: no huge pages here\n");
+        npi_space_destroy(space);
+        skip();
+    }
+    uint32_t kept = npi_chunk_take(slice, 1, NPI_CHUNK_SCRATCH);
+    npi_chunk_touch(slice, kept, 0, 1);
+    assert_int_equal(npi_space_backed(space), NPI_UNIT_BYTES);
+    assert_int_equal(npi_chunk_return(slice, UINT64_MAX, true), 0);
+    assert_int_equal(npi_chunk_return(slice, UINT64_MAX, false), NPI_UNIT_BYTES - NPI_CHUNK_BYTES);
+    assert_int_equal(npi_space_backed(space), NPI_CHUNK_BYTES);
+    memset(npi_chunk_address(slice, kept), 1, NPI_CHUNK_BYTES);
+    assert_int_equal(test_slice_resident_bytes(space, 0), NPI_CHUNK_BYTES);
+    npi_chunk_give(slice, kept);
+    npi_space_trim(space);
+    assert_int_equal(test_slice_resident_bytes(space, 0), 0);
+    npi_space_destroy(space);
+}
+
 /* Trimming is no bookkeeping: the process really becomes smaller, and only by what nobody uses. */
 static void trimming_shrinks_the_process(void **state)
 {
@@ -328,6 +354,7 @@ int main(void)
         cmocka_unit_test(a_slice_is_used_to_the_last_run),
         cmocka_unit_test(backing_is_counted_to_the_page),
         cmocka_unit_test(a_unit_is_counted_whole),
+        cmocka_unit_test(a_part_returned_early_is_not_undone),
         cmocka_unit_test(trimming_shrinks_the_process),
         cmocka_unit_test(refused_returns_stay_counted),
     };

@@ -291,6 +291,42 @@ static void idle_runs_make_way(void **state)
     npi_space_destroy(space);
 }
 
+/* Nor do they keep blocks from it, which have no use for a run of that length. */
+static void idle_runs_make_way_for_blocks(void **state)
+{
+    (void)state;
+    enum { WORKERS = 220, BLOCKS = 512 };
+    struct npi_space *space = test_space(2, 32 * MIB, NPI_PAGES_SMALL);
+    struct npi_scratch *workers = calloc(WORKERS, sizeof(*workers));
+    void *blocks[BLOCKS];
+    assert_non_null(workers);
+    for (unsigned i = 0; i < WORKERS; i++) {
+        workers[i] = new_scratch(space, i % 2);
+        assert_true(run_task(&workers[i], 0, 200 * KIB));
+    }
+    for (unsigned i = 0; i < WORKERS; i += 2)
+        npi_scratch_cool(&workers[i]);
+    assert_true(npi_space_backed(space) > 27 * MIB); /* held for nobody in particular */
+    for (unsigned i = 0; i < BLOCKS; i++) {
+        blocks[i] = npi_block_alloc(space, i / 2 % 2, 64 * KIB, i);
+        assert_non_null(blocks[i]);
+        memset(blocks[i], 1, 64 * KIB);
+        assert_true(npi_space_backed(space) <= space->backed_bytes_limit);
+    }
+    assert_int_equal(npi_space_in_use(space), 32 * MIB);
+    /* Those who lost their run get another one when there is room again. */
+    for (unsigned i = 0; i < BLOCKS; i++)
+        assert_true(npi_block_free(space, blocks[i]));
+    for (unsigned i = 0; i < WORKERS; i++) {
+        assert_true(run_task(&workers[i], 0, 200 * KIB));
+        npi_scratch_cool(&workers[i]);
+    }
+    npi_space_trim(space);
+    assert_int_equal(npi_space_backed(space), 0);
+    free(workers);
+    npi_space_destroy(space);
+}
+
 /* A slice too small for every worker's idle run: addresses are taken back, not refused. */
 static void idle_runs_give_up_addresses(void **state)
 {
@@ -416,6 +452,7 @@ int main(void)
         cmocka_unit_test(a_cooled_run_serves_the_next_worker),
         cmocka_unit_test(the_best_warm_run_is_taken),
         cmocka_unit_test(idle_runs_make_way),
+        cmocka_unit_test(idle_runs_make_way_for_blocks),
         cmocka_unit_test(idle_runs_give_up_addresses),
         cmocka_unit_test(workers_share_a_small_budget),
     };
