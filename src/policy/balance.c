@@ -145,8 +145,8 @@ struct totals {
 
 /*
  * May the vector in force stand? Only under contention: idle budget is handed out freely, because
- * nobody is harmed by holding it. A shard held clearly below what it needs within its fair share
- * always breaks the band, else a band of three workers would halve a shard that needs six.
+ * nobody is harmed by holding it. Within its fair share a shard is not kept short for long, nor far
+ * short at all: three workers of twenty would otherwise be missing for ever.
  */
 static bool keep_old(const struct npi_policy_params *params, uint32_t budget_workers,
                      const struct npi_balance_shard *shards, size_t count,
@@ -167,10 +167,9 @@ static bool keep_old(const struct npi_policy_params *params, uint32_t budget_wor
         if (next - now > band)
             return false;
         double fair = (double)shard->min_workers + floating * weight_of(shard) / totals->weight;
-        double due = clamp(shard->need_workers, 0.0, (double)ceiling_of(shard));
-        if (due > fair)
-            due = fair;
-        if (next > now && now < 0.75 * due)
+        double most = (double)ceiling_of(shard) < fair ? (double)ceiling_of(shard) : fair;
+        if (next > now && (now < 0.75 * clamp(shard->need_workers, 0.0, most) ||
+                           now + 0.5 < clamp(shard->mean_workers, 0.0, most)))
             return false;
     }
     return true;

@@ -20,6 +20,7 @@
 struct npi_balance_shard {
     double need_workers;    /* npi_scale_result.need_workers */
     double held_workers;    /* npi_scale_result.held_workers */
+    double mean_workers;    /* npi_scale_result.mean_workers */
     double weight;          /* CPUs of the shard; <= 0 counts as 1 */
     uint32_t min_workers;   /* guarantee, never lent to others; see npi_balance_min() */
     uint32_t cap_workers;   /* npi_scale_result.cap_workers */

@@ -23,6 +23,7 @@ void npi_policy_defaults(struct npi_policy_params *params)
     params->forget_tau_ns = 1 * SECOND;
     params->need_hold_ns = 100 * MS;
     params->held_hold_ns = 500 * MS;
+    params->mean_tau_ns = 1 * SECOND;
     params->backlog_clear_ns = 50 * MS;
     params->probe_per_tick = 0.02;
     params->guard_throughput_loss = 0.05;

@@ -48,6 +48,9 @@ struct npi_policy_params {
     /* Peak hold of what it used lately; shorter ones moved 1.5 budgets a second at rest (sim 12).
      */
     uint64_t held_hold_ns;
+    /* Time constant of mean use: long against the noise of arrivals, short against a user (sim 12).
+     */
+    uint64_t mean_tau_ns;
     /* Time in which a backlog should be cleared: at most five service times of usual blocking. */
     uint64_t backlog_clear_ns;
     /* Without run delay: fraction of the cap given back per 10 ms of saturation (sim 3). */

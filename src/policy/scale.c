@@ -21,7 +21,7 @@ static const double guard_service_ns_max = 2e9; /* slower tasks are not judged: 
 static const double foreign_share_least = 0.05; /* others' part of the CPUs that is no noise */
 static const double outnumbered_wait =
     0.5;                                   /* part of the tolerated wait that leaves room to grow */
-static const double guard_disbelief = 0.5; /* what is left of a remembered rate after a vain try */
+static const double guard_disbelief = 0.8; /* what is left of a remembered rate after a vain try */
 
 static double least(double a, double b)
 {
@@ -162,14 +162,15 @@ static void smooth(const struct npi_policy_params *params, struct npi_scale *sca
  * does not, then let growth rest and later feel the way up. If it brings none, the tasks have
  * merely become longer: the workers come back, and the guard rests and believes its memory less.
  *
- * An epoch is long enough for a change to show: two smoothing constants plus two service times.
- * Saturated CPUs are not its business: there the run queue tells more, and sooner.
+ * An epoch is long enough for a change to show: three smoothing constants plus three service times,
+ * of which the last third is measured. Saturated CPUs are not its business: there the run queue
+ * tells more, and sooner.
  */
 static void guard_epoch_start(struct npi_scale_guard *guard, uint64_t now_ns, double length_ns)
 {
-    guard->half_start_ns = now_ns + (uint64_t)(length_ns / 2);
+    guard->tail_start_ns = now_ns + (uint64_t)(length_ns * 2 / 3);
     guard->epoch_end_ns = now_ns + (uint64_t)length_ns;
-    guard->busy_ns = guard->bound_ns = guard->half_ns = guard->done_tasks = 0.0;
+    guard->busy_ns = guard->bound_ns = guard->tail_ns = guard->done_tasks = 0.0;
 }
 
 /* Fewer completions than the best rate would have given, beyond three standard deviations. */
@@ -225,8 +226,8 @@ static enum npi_scale_move guard_step(const struct npi_policy_params *params,
                                       const struct view *view)
 {
     struct npi_scale_guard *guard = &scale->guard;
-    if (sample->now_ns >= guard->half_start_ns) {
-        guard->half_ns += view->elapsed_ns;
+    if (sample->now_ns >= guard->tail_start_ns) {
+        guard->tail_ns += view->elapsed_ns;
         guard->busy_ns += sample->busy_ns;
         guard->done_tasks += (double)sample->completed_tasks;
         if (view->queued)
@@ -241,14 +242,14 @@ static enum npi_scale_move guard_step(const struct npi_policy_params *params,
         return NPI_SCALE_HOLD;
 
     double length =
-        2.0 * ((double)params->rate_tau_ns + least(view->service_ns, guard_service_ns_max));
-    double half_ns = guard->half_ns, tasks = guard->done_tasks;
-    double rate = half_ns > 0.0 ? tasks / half_ns : 0.0;
-    double workers = half_ns > 0.0 ? guard->busy_ns / half_ns : 0.0;
-    double bound = half_ns > 0.0 ? guard->bound_ns / half_ns : 0.0;
-    guard_epoch_start(guard, sample->now_ns, most(length, 8.0 * view->elapsed_ns));
+        3.0 * ((double)params->rate_tau_ns + least(view->service_ns, guard_service_ns_max));
+    double tail_ns = guard->tail_ns, tasks = guard->done_tasks;
+    double rate = tail_ns > 0.0 ? tasks / tail_ns : 0.0;
+    double workers = tail_ns > 0.0 ? guard->busy_ns / tail_ns : 0.0;
+    double bound = tail_ns > 0.0 ? guard->bound_ns / tail_ns : 0.0;
+    guard_epoch_start(guard, sample->now_ns, most(length, 9.0 * view->elapsed_ns));
 
-    if (half_ns < least(view->service_ns, guard_service_ns_max))
+    if (tail_ns < least(view->service_ns, guard_service_ns_max))
         return NPI_SCALE_HOLD; /* tasks got slower meanwhile: this epoch was too short to tell */
     if (guard->trying)
         return guard_judge(params, scale, sample->now_ns, rate, workers);
@@ -406,6 +407,11 @@ void npi_scale_step(const struct npi_policy_params *params, struct npi_scale *sc
     result->held_workers = peak_add(&scale->held, same.now_ns, params->held_hold_ns,
                                     least(wanted, scale->cap_workers));
     scale->held_workers = result->held_workers;
+    double mean_tau = least((double)params->mean_tau_ns, scale->age_ns);
+    scale->mean_workers =
+        npi_ewma_mix(scale->mean_workers, npi_ewma_weight(view.elapsed_ns, mean_tau),
+                     least(wanted, most(scale->cap_workers, view.live_busy)));
+    result->mean_workers = scale->mean_workers;
 
     result->cap_workers = scale->cap_workers < 4e9 ? (uint32_t)scale->cap_workers : UINT32_MAX;
     result->service_ns = scale->service_ns;

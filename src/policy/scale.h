@@ -55,9 +55,9 @@ struct npi_scale_sample {
 
 /* Throughput guard: completions against workers; see scale.c. */
 struct npi_scale_guard {
-    uint64_t half_start_ns, epoch_end_ns;
-    /* Measured over the second half of the epoch, when the last change has shown. */
-    double half_ns, bound_ns, busy_ns, done_tasks;
+    uint64_t tail_start_ns, epoch_end_ns;
+    /* Measured over the last third of the epoch, when the last change has shown. */
+    double tail_ns, bound_ns, busy_ns, done_tasks;
     /* Most completions seen while the limit binds, and the workers that gave them. */
     double best_per_ns, best_workers;
     /* While trying fewer workers: what came before the try, and where to return to. */
@@ -78,6 +78,7 @@ struct npi_scale {
     double done_per_ns, done_run;        /* smoothed completions and their in-task time, per ns */
     double service_ns, task_ns, task_cpu_ns; /* as last seen at a completion; 0 = none yet */
     double held_workers;                     /* last result */
+    double mean_workers;                     /* smoothed over mean_tau_ns */
     double probe_ticks;                      /* saturated ticks in a row without run delay */
     struct npi_peak need, held;
     struct npi_scale_guard guard;
@@ -92,6 +93,8 @@ struct npi_scale_result {
     double need_workers;
     /* What it used lately, peak held for held_hold_ns: level 2 of balance. */
     double held_workers;
+    /* What it can use on average over a second: tells lasting shortage from noise. */
+    double mean_workers;
     /* How far the CPUs say the limit could still grow, >= 1; 1 when saturated. */
     double growth_ratio;
     /* N/X, worker time per completion, for predictions; 0 before the first completion. */

@@ -140,6 +140,7 @@ static void share_out(struct sim_pool *pool)
         pool->balance[i] = (struct npi_balance_shard){
             .need_workers = shard->last.need_workers,
             .held_workers = shard->last.held_workers,
+            .mean_workers = shard->last.mean_workers,
             .weight = shard->plant.cpus_seen,
             .min_workers = shard->min_workers,
             .cap_workers = shard->last.cap_workers,

@@ -370,6 +370,24 @@ static void dead_band_does_not_starve_a_small_shard(void **state)
     assert_int_equal(outcome.quota[0], 4);
 }
 
+static void dead_band_ends_a_lasting_shortage(void **state)
+{
+    (void)state;
+    struct snapshot snapshot = {.budget = 200};
+    struct outcome outcome;
+    set(&snapshot, 0, 22, 8, 22); /* holds 19 of 22: within three workers */
+    set(&snapshot, 1, 500, 8, 500);
+    snapshot.shards[0].quota_workers = 19;
+    snapshot.shards[1].quota_workers = 181;
+    snapshot.shards[0].mean_workers = 19;
+    solve(&snapshot, &outcome);
+    assert_true(outcome.result.kept);
+    snapshot.shards[0].mean_workers = 20.5; /* for a second now */
+    solve(&snapshot, &outcome);
+    assert_false(outcome.result.kept);
+    assert_int_equal(outcome.quota[0], 22);
+}
+
 static void guarantees_beyond_the_budget_are_shared(void **state)
 {
     (void)state;
@@ -439,7 +457,7 @@ static void sizes_up_to_the_maximum(void **state)
         uint32_t budget = (uint32_t)n * 100;
         for (size_t i = 0; i < n; i++)
             shards[i] = (struct npi_balance_shard){
-                npi_prng_unit(&prng) * 300, npi_prng_unit(&prng) * 300, 8, 2, 500, 0};
+                npi_prng_unit(&prng) * 300, npi_prng_unit(&prng) * 300, 0, 8, 2, 500, 0};
         enum { CALLS = 20 };
         uint64_t best_ns = UINT64_MAX;
         for (int call = 0; call < CALLS; call++) {
@@ -470,6 +488,7 @@ int main(void)
         cmocka_unit_test(dead_band_keeps_small_changes_only),
         cmocka_unit_test(dead_band_leaves_nothing_unused),
         cmocka_unit_test(dead_band_does_not_starve_a_small_shard),
+        cmocka_unit_test(dead_band_ends_a_lasting_shortage),
         cmocka_unit_test(guarantees_beyond_the_budget_are_shared),
         cmocka_unit_test(senseless_demand_is_survived),
         cmocka_unit_test(guarantee_leaves_half_of_the_budget),

@@ -108,6 +108,30 @@ static void cpu_bound_work_gets_one_worker_per_cpu(void **state)
     }
 }
 
+static void waiting_within_the_tolerance_changes_nothing(void **state)
+{
+    (void)state;
+    struct run run;
+    start(&run, 9); /* 8 CPUs full, one worker of nine waits: 11 % */
+    const struct plant plant = {.cpus = 8, .cpu_ms = 1, .queue = true};
+    for (int i = 0; i < 100; i++) {
+        tick(&run, &plant);
+        assert_int_equal(run.result.move, NPI_SCALE_HOLD);
+        assert_int_equal(run.result.cap_workers, 9);
+    }
+}
+
+static void shrinking_is_paced_by_what_the_last_step_shows(void **state)
+{
+    (void)state;
+    struct run run;
+    const struct plant plant = {.cpus = 8, .cpu_ms = 1, .queue = true};
+    start(&run, 64);
+    tick(&run, &plant);
+    assert_int_equal(run.result.move, NPI_SCALE_SHRINK);
+    assert_in_range(run.result.cap_workers, 40, 60);
+}
+
 static void blocking_work_gets_workers_until_the_cpus_are_used(void **state)
 {
     (void)state;
@@ -501,6 +525,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(cpu_bound_work_gets_one_worker_per_cpu),
+        cmocka_unit_test(waiting_within_the_tolerance_changes_nothing),
+        cmocka_unit_test(shrinking_is_paced_by_what_the_last_step_shows),
         cmocka_unit_test(blocking_work_gets_workers_until_the_cpus_are_used),
         cmocka_unit_test(sleeping_work_grows_to_the_quota_and_no_further),
         cmocka_unit_test(nothing_grows_without_a_queue),
