@@ -74,7 +74,7 @@ static void apply_variable(struct npi_config_edit *edit, const char *variable)
 {
     const char *equals = strchr(variable, '=');
     char name[NAME_MAX_LENGTH + 1] = "";
-    if (equals == NULL)
+    if (equals == NULL || equals[1] == '\0') /* `NAME= program` is how a shell unsets one */
         return;
     size_t length = (size_t)(equals - variable);
     bool fits = to_setting_name(variable, length, name);
@@ -108,7 +108,7 @@ int numapool_config_env(struct numapool_config *config, struct numapool_error *e
     /* With more privileges than its starter's a process must not do as its starter says. */
     bool trusted = getauxval(AT_SECURE) == 0;
     const char *path = secure_getenv(PREFIX FILE_VARIABLE);
-    if (path != NULL)
+    if (path != NULL && *path != '\0')
         npi_config_file_apply(&edit, path);
     for (char **entry = environ; trusted && entry != NULL && *entry != NULL; entry++)
         if (strncmp(*entry, PREFIX, PREFIX_LENGTH) == 0)

@@ -150,7 +150,7 @@ static bool take_number(const struct npi_setting *setting, const config_setting_
 bool npi_reader_take(struct npi_config_reader *reader, const struct npi_setting *setting,
                        const config_setting_t *at, const char *path, struct npi_value *value)
 {
-    char *what = NULL;
+    char *what = NULL, *wants = npi_setting_wants(setting);
     bool fine = false, negative = false;
     *value = (struct npi_value){0};
     const char *huge = huge_digits(at);
@@ -162,9 +162,9 @@ bool npi_reader_take(struct npi_config_reader *reader, const struct npi_setting 
         fine = npi_setting_parse(setting, config_setting_get_string(at), value, &what);
     } else if (take_number(setting, at, value, &negative)) {
         if (negative)
-            what = npi_text_format("%lld is negative; what is wanted is %s",
-                                   (long long)config_setting_get_int64(at),
-                                   npi_setting_wants(setting));
+            what = wants != NULL ? npi_text_format("%lld is negative; what is wanted is %s",
+                                                   (long long)config_setting_get_int64(at), wants)
+                                 : NULL;
         else
             fine = npi_setting_check(setting, value, &what);
     } else if (setting->kind == NPI_SETTING_TIME && is_integer(at)) {
@@ -172,7 +172,11 @@ bool npi_reader_take(struct npi_config_reader *reader, const struct npi_setting 
         what = npi_text_format("the number %lld has no unit; write \"%lldns\", \"%lldus\" or "
                                "\"%lldms\"", number, number, number, number);
     } else {
-        npi_reader_wrong_type(reader, at, path, npi_setting_wants(setting));
+        if (wants != NULL)
+            npi_reader_wrong_type(reader, at, path, wants);
+        else
+            reader->mistakes->no_memory = true;
+        free(wants);
         return false;
     }
     if (!fine && what == NULL)
@@ -181,6 +185,7 @@ bool npi_reader_take(struct npi_config_reader *reader, const struct npi_setting 
         npi_mistakes_add(reader->mistakes, npi_reader_line(at), "%s:%d: %s: %s", reader->path, npi_reader_line(at),
                          path, what);
     free(what);
+    free(wants);
     return fine;
 }
 
@@ -219,7 +224,7 @@ static void read_group(struct npi_config_reader *reader, const config_setting_t 
             npi_reader_unknown(reader, at, which == NPI_GROUP_POOL ? "pool." : "expect.",
                          npi_setting_suggest(which, name),
                          which == NPI_GROUP_POOL
-                             ? "`numapool config` lists all"
+                             ? "a dump of any configuration lists all there are"
                              : "possible: \"nodes\", \"packages\" and \"cpus\"");
             continue;
         }
@@ -327,7 +332,10 @@ void npi_config_file_apply(struct npi_config_edit *edit, const char *path)
             struct npi_config_reader reader = {.path = path, .edit = edit, .mistakes = mistakes};
             read_root(&reader, config_root_setting(&config));
         } else {
-            int line = config_error_line(&config);
+            int line = config_error_line(&config), last = 1;
+            for (size_t i = 0; i < length; i++)
+                last += text[i] == '\n';
+            line = line < last ? line : last;
             const char *what = config_error_text(&config);
             npi_mistakes_add(mistakes, line,
                              "%s:%d: %s here or just before; a setting is NAME = VALUE; and a text "

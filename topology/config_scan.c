@@ -310,7 +310,7 @@ bool npi_config_scan(const char *path, const char *text, size_t length, struct n
                          scope->line, scope->closer);
         scan.hopeless = true;
     }
-    npi_text_add(out, "%s", "");
+    npi_text_add(out, "\n"); /* libconfig stumbles over a comment at the very end */
     free(scan.names);
     if (out->failed)
         mistakes->no_memory = true;

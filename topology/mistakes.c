@@ -13,7 +13,8 @@
 /* Room for the line "and N more mistakes". */
 #define TAIL_BYTES 48u
 
-void npi_mistakes_add(struct npi_mistakes *mistakes, int line, const char *format, ...)
+static void add_list(struct npi_mistakes *mistakes, int line, const char *where,
+                     const char *format, va_list arguments)
 {
     if (mistakes->count >= KEPT_MAX) {
         mistakes->count++;
@@ -21,18 +22,38 @@ void npi_mistakes_add(struct npi_mistakes *mistakes, int line, const char *forma
     }
     struct npi_mistake *items =
         realloc(mistakes->items, (mistakes->count + 1) * sizeof *mistakes->items);
-    if (items == NULL) {
+    char *text = NULL, *whole = NULL;
+    if (items != NULL)
+        mistakes->items = items;
+    if (items == NULL || vasprintf(&text, format, arguments) < 0) {
         mistakes->no_memory = true;
         return;
     }
-    mistakes->items = items;
-    va_list arguments;
-    va_start(arguments, format);
-    char *text = NULL;
-    if (vasprintf(&text, format, arguments) < 0)
+    if (where != NULL) {
+        whole = npi_text_format("%s: %s", where, text);
+        free(text);
+        text = whole;
+    }
+    if (text == NULL)
         mistakes->no_memory = true;
     else
         items[mistakes->count++] = (struct npi_mistake){line, text};
+}
+
+void npi_mistakes_add(struct npi_mistakes *mistakes, int line, const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    add_list(mistakes, line, NULL, format, arguments);
+    va_end(arguments);
+}
+
+void npi_mistakes_add_at(struct npi_mistakes *mistakes, const char *where, const char *format, ...)
+{
+    const char *colon = strrchr(where, ':');
+    va_list arguments;
+    va_start(arguments, format);
+    add_list(mistakes, colon != NULL ? atoi(colon + 1) : 0, where, format, arguments);
     va_end(arguments);
 }
 

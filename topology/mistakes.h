@@ -21,6 +21,11 @@ struct npi_mistakes {
 __attribute__((format(printf, 3, 4))) void npi_mistakes_add(struct npi_mistakes *mistakes, int line,
                                                             const char *format, ...);
 
+/* The same with its place in front, "file:line" or the like, from which the line is taken. */
+__attribute__((format(printf, 3, 4))) void npi_mistakes_add_at(struct npi_mistakes *mistakes,
+                                                               const char *where,
+                                                               const char *format, ...);
+
 /*
  * Writes all of them in the order of their lines into error (may be NULL) and empties the
  * collection. Text that does not fit is cut at a line's end and a last line says how many more

@@ -37,6 +37,7 @@ void npi_placement_free(struct numapool_placement *placement)
     npi_cpuset_fini(&placement->nodes_only);
     npi_cpuset_fini(&placement->nodes_drop);
     npi_cpuset_fini(&placement->reserve);
+    free(placement->machine_where);
     free(placement->machine);
     free(placement->name);
     free(placement);
@@ -92,6 +93,7 @@ bool npi_placement_copy(struct numapool_placement **to, const struct numapool_pl
     copied = npi_cpuset_copy(&copy->nodes_only, &from->nodes_only) && copied;
     copied = npi_cpuset_copy(&copy->nodes_drop, &from->nodes_drop) && copied;
     copied = npi_cpuset_copy(&copy->reserve, &from->reserve) && copied;
+    copied = copy_string(&copy->machine_where, from->machine_where) && copied;
     copied = copy_string(&copy->machine, from->machine) && copied;
     copied = copy_string(&copy->name, from->name) && copied;
     if (!copied) {

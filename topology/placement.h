@@ -56,6 +56,7 @@ struct numapool_placement {
     unsigned shard_count;
     struct npi_placed_shard *shards; /* explicit ones; in the order of the plan */
 
+    char *machine_where;  /* as `where`, for what is found wrong only when it is used */
     char *machine, *name; /* what the configuration's fields of these names point to, or NULL */
 };
 

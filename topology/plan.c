@@ -149,8 +149,12 @@ static int machine_of(struct npi_machine *machine, const struct numapool_config 
                      : npi_discover_text(machine, config->machine, &options, &why);
     if (result == -EINVAL) {
         struct npi_mistakes mistakes = {0};
-        npi_mistakes_add(&mistakes, 0, "machine: %s",
-                         why != NULL ? why : "the text cannot be used");
+        bool from_file = config->placement != NULL && config->placement->machine_where != NULL &&
+                         config->machine == config->placement->machine;
+        npi_mistakes_add_at(&mistakes,
+                            from_file ? config->placement->machine_where : "config",
+                            "%smachine: %s", from_file ? "pool." : "",
+                            why != NULL ? why : "the text cannot be used");
         free(why);
         return npi_mistakes_report(&mistakes, error);
     }

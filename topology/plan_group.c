@@ -253,10 +253,10 @@ static bool dissolve_idle_groups(struct npi_draft *draft)
         if (group->placed >= 0) {
             const char *where = draft->placement->shards[group->placed].where;
             if (draft->placement->on_missing == NPI_MISSING_FAIL)
-                npi_mistakes_add(&draft->mistakes, 0,
-                                 "%s: shard[%d].cpus: none of these CPUs can run workers here; "
-                                 "name some that can",
-                                 where, group->placed);
+                npi_mistakes_add_at(&draft->mistakes, where,
+                                    "shard[%d].cpus: none of these CPUs can run workers here; name "
+                                    "some that can",
+                                    group->placed);
             else
                 done = npi_notes_add(&draft->notes, &draft->note_count,
                                      "shard[%d] is left out: none of its CPUs can run workers here "
@@ -377,10 +377,10 @@ static void check_worker_counts(struct npi_draft *draft)
         const struct npi_placed_shard *shard = &draft->placement->shards[group->placed];
         size_t cpu_count = npi_cpuset_count(&group->cpus);
         if (shard->workers_max > cpu_count)
-            npi_mistakes_add(&draft->mistakes, 0,
-                             "%s: shard[%d].workers: %u workers on %zu CPUs cannot each have one; "
-                             "ask for at most %zu, or set pool.pinning to \"shard\"",
-                             shard->where, group->placed, shard->workers_max, cpu_count, cpu_count);
+            npi_mistakes_add_at(&draft->mistakes, shard->where,
+                                "shard[%d].workers: %u workers on %zu CPUs cannot each have one; "
+                                "ask for at most %zu, or set pool.pinning to \"shard\"",
+                                group->placed, shard->workers_max, cpu_count, cpu_count);
     }
 }
 
@@ -393,9 +393,9 @@ bool npi_draft_form_groups(struct npi_draft *draft)
         return false;
     if (draft->group_count == 0) {
         if (draft->mistakes.count == 0)
-            npi_mistakes_add(&draft->mistakes, 0,
-                             "shard: no explicit shard has a CPU that can run workers here; "
-                             "`numapool plan` without them shows what there is");
+            npi_mistakes_add_at(&draft->mistakes, draft->placement->shards[0].where,
+                                "shard: no explicit shard has a CPU that can run workers here; "
+                                "`numapool plan` without them shows what there is");
         return true;
     }
     if (draft->group_count > SHARDS_MAX) {

@@ -3,6 +3,7 @@
  * machine. Also checks everything the configuration says about a machine against this one. Pure.
  */
 #include "topology/plan_draft.h"
+#include "topology/settings.h"
 #include "topology/text.h"
 
 #include <stdlib.h>
@@ -11,7 +12,7 @@ static bool note_or_mistake(struct npi_draft *draft, const char *where, const ch
                             const char *what)
 {
     if (draft->placement->on_missing == NPI_MISSING_FAIL) {
-        npi_mistakes_add(&draft->mistakes, 0, "%s: %s: %s", where, path, what);
+        npi_mistakes_add_at(&draft->mistakes, where, "%s: %s", path, what);
         return true;
     }
     return npi_notes_add(&draft->notes, &draft->note_count, "%s (%s: %s)", what, where, path);
@@ -124,7 +125,7 @@ static bool check_shard_nodes(struct npi_draft *draft)
                          : NULL;
         bool done = path != NULL && what != NULL;
         if (done && slot >= 0)
-            npi_mistakes_add(&draft->mistakes, 0, "%s: %s: %s", shard->where, path, what);
+            npi_mistakes_add_at(&draft->mistakes, shard->where, "%s: %s", path, what);
         else if (done)
             done = note_or_mistake(draft, shard->where, path, what);
         free(nodes);
@@ -140,10 +141,10 @@ static void expect(struct npi_draft *draft, enum npi_said said, const char *name
                    size_t found)
 {
     if (draft->placement->where[said] != NULL && wanted != found)
-        npi_mistakes_add(&draft->mistakes, 0,
-                         "%s: expect.%s: the file is for a machine with %u, this one has %zu; "
-                         "use the file of this machine, or correct the number",
-                         draft->placement->where[said], name, wanted, found);
+        npi_mistakes_add_at(&draft->mistakes, draft->placement->where[said],
+                            "expect.%s: the file is for a machine with %u, this one has %zu; use "
+                            "the file of this machine, or correct the number",
+                            name, wanted, found);
 }
 
 static bool check_expectations(struct npi_draft *draft)
@@ -183,6 +184,34 @@ static bool on_forbidden_node(const struct npi_draft *draft, unsigned cpu)
     return false;
 }
 
+/* The settings that together take everything away. false: none of them was said. */
+static bool nothing_left(struct npi_draft *draft, const enum npi_said *about, size_t count,
+                         const char *what)
+{
+    struct npi_text others = {0};
+    const char *first = NULL, *first_name = NULL;
+    unsigned said = 0;
+    for (size_t i = 0; i < count; i++) {
+        const char *where = draft->placement->where[about[i]];
+        const char *name = npi_setting_said(about[i])->name;
+        if (where == NULL)
+            continue;
+        if (said++ == 0) {
+            first = where;
+            first_name = name;
+        } else
+            npi_text_add(&others, "%s%s (%s)", said == 2 ? " with " : " and ", name, where);
+    }
+    char *rest = npi_text_take(&others);
+    if (rest == NULL)
+        draft->mistakes.no_memory = true;
+    else if (said > 0)
+        npi_mistakes_add_at(&draft->mistakes, first, "pool.%s:%s leaves %s; leave some", first_name,
+                            *rest != '\0' ? rest : " it", what);
+    free(rest);
+    return said > 0;
+}
+
 bool npi_draft_find_works(struct npi_draft *draft)
 {
     const struct npi_machine *machine = &draft->machine;
@@ -194,12 +223,6 @@ bool npi_draft_find_works(struct npi_draft *draft)
     if (!done || !check_node_lists(draft) || !check_shard_nodes(draft) ||
         !check_expectations(draft))
         return false;
-
-    if (draft->home_count == 0 && (placement->where[NPI_SAID_NODES_ONLY] != NULL ||
-                                   placement->where[NPI_SAID_NODES_DROP] != NULL))
-        npi_mistakes_add(&draft->mistakes, 0,
-                         "pool: nodes_only and nodes_drop leave no node with memory and CPUs; "
-                         "leave at least one");
 
     int fastest = -1;
     for (unsigned i = 0; i < machine->cpu_count; i++)
@@ -221,18 +244,13 @@ bool npi_draft_find_works(struct npi_draft *draft)
             (placement->cpu_kind != NPI_CPU_KIND_FASTEST || machine->cpus[i].kind == fastest);
         any |= draft->cpus[i].works;
     }
-    if (!any) {
-        struct npi_text text = {0};
-        npi_cpuset_fini(&present);
-        text.failed = !npi_machine_cpuset(machine, &present);
-        npi_text_add_set(&text, &present);
-        npi_cpuset_fini(&present);
-        char *cpus = npi_text_take(&text);
-        npi_mistakes_add(&draft->mistakes, 0,
-                         "pool: cpus_only, cpus_drop, nodes_only, nodes_drop and reserve leave no "
-                         "CPU for workers; leave some of %s",
-                         cpus != NULL ? cpus : "them");
-        free(cpus);
-    }
+    static const enum npi_said about_nodes[] = {NPI_SAID_NODES_ONLY, NPI_SAID_NODES_DROP};
+    static const enum npi_said about_cpus[] = {NPI_SAID_CPUS_ONLY, NPI_SAID_CPUS_DROP,
+                                               NPI_SAID_RESERVE, NPI_SAID_NODES_ONLY,
+                                               NPI_SAID_NODES_DROP, NPI_SAID_CPU_KIND};
+    if (draft->home_count == 0 && nothing_left(draft, about_nodes, 2, "no node with memory"))
+        return true;
+    if (!any)
+        nothing_left(draft, about_cpus, 6, "no CPU for workers");
     return true;
 }

@@ -17,6 +17,14 @@ const struct npi_setting *npi_setting_find(enum npi_setting_group group, const c
     return NULL;
 }
 
+const struct npi_setting *npi_setting_said(enum npi_said said)
+{
+    unsigned i = 0;
+    while (npi_settings[i].said != (int)said) /* every one is there, as the tests see to */
+        i++;
+    return &npi_settings[i];
+}
+
 unsigned npi_word_distance(const char *a, const char *b, unsigned limit)
 {
     /* Optimal string alignment over three rows; words longer than the rows are simply far. */
@@ -74,7 +82,15 @@ void npi_value_fini(struct npi_value *value)
     *value = (struct npi_value){0};
 }
 
-const char *npi_setting_wants(const struct npi_setting *setting)
+/* `"node", "l3" or "single"` */
+static void add_words(struct npi_text *text, const char *const *words)
+{
+    for (unsigned i = 0; words[i] != NULL; i++)
+        npi_text_add(text, "%s\"%s\"", i == 0 ? "" : words[i + 1] == NULL ? " or " : ", ",
+                     words[i]);
+}
+
+static const char *wants(const struct npi_setting *setting)
 {
     switch (setting->kind) {
     case NPI_SETTING_COUNT:
@@ -86,14 +102,24 @@ const char *npi_setting_wants(const struct npi_setting *setting)
         return "a size such as \"4G\"";
     case NPI_SETTING_SHARE:
         return "a decimal fraction such as 0.15";
-    case NPI_SETTING_WORD:
-        return "a word in quotes";
     case NPI_SETTING_TEXT:
         return "a text in quotes";
     case NPI_SETTING_LIST:
+        return "a list in quotes such as \"0-3,8\"";
+    case NPI_SETTING_WORD:
         break;
     }
-    return "a list in quotes such as \"0-3,8\"";
+    return "a word";
+}
+
+char *npi_setting_wants(const struct npi_setting *setting)
+{
+    struct npi_text text = {0};
+    if (setting->kind == NPI_SETTING_WORD)
+        add_words(&text, setting->words);
+    else
+        npi_text_add(&text, "%s", wants(setting));
+    return npi_text_take(&text);
 }
 
 /* "1ms" for the bounds of a setting. */
@@ -117,14 +143,6 @@ char *npi_setting_outside(const struct npi_setting *setting, const char *given)
     bound_text(setting, setting->high, high);
     return npi_text_format("%s is out of range; %s to %s%s", given, low, high,
                            setting->may_be_off ? ", or \"off\"" : "");
-}
-
-/* `"node", "l3" or "single"` */
-static void add_words(struct npi_text *text, const char *const *words)
-{
-    for (unsigned i = 0; words[i] != NULL; i++)
-        npi_text_add(text, "%s\"%s\"", i == 0 ? "" : words[i + 1] == NULL ? " or " : ", ",
-                     words[i]);
 }
 
 static bool check_text(const struct npi_setting *setting, const char *given, char **what)
@@ -201,7 +219,7 @@ static char *bad_quantity(const struct npi_setting *setting, enum npi_quantity p
         return npi_setting_outside(setting, quoted);
     }
     default:
-        return npi_text_format("\"%.40s\" is not %s", given, npi_setting_wants(setting));
+        return npi_text_format("\"%.40s\" is not %s", given, wants(setting));
     }
 }
 
@@ -209,13 +227,14 @@ static bool parse_word(const struct npi_setting *setting, const char *text, uint
                        char **what)
 {
     const char *nearest = NULL;
-    unsigned best = 3;
+    unsigned limit = strlen(text) / 3 > 1 ? (unsigned)strlen(text) / 3 : 1;
+    unsigned best = limit + 1;
     for (unsigned i = 0; setting->words[i] != NULL; i++) {
         if (strcmp(setting->words[i], text) == 0) {
             *number = i;
             return true;
         }
-        unsigned distance = npi_word_distance(text, setting->words[i], 2);
+        unsigned distance = npi_word_distance(text, setting->words[i], limit);
         if (distance < best && distance < strlen(setting->words[i])) {
             best = distance;
             nearest = setting->words[i];
@@ -247,6 +266,10 @@ static bool parse_list(const char *text, struct npi_cpuset *set, char **what)
                                 "number first", text + where);
         return false;
     case NPI_CPUSET_MALFORMED:
+        if (text[where] == '\0') {
+            *what = npi_text_format("\"%.40s\" ends in a comma; remove it, or add a number", text);
+            return false;
+        }
         *what = npi_text_format("\"%.20s\" cannot be read; a list is numbers up to %u and ranges "
                                 "such as \"0-3,8,16-30:2\"", text + where, NPI_CPU_ID_MAX);
         return false;
@@ -319,7 +342,8 @@ bool npi_setting_store(const struct npi_setting *setting, struct npi_value *valu
         /* The placement owns the string; there are two of them, known by their fields. */
         bool machine = setting->offset == offsetof(struct numapool_config, machine);
         char **owned = machine ? &placement->machine : &placement->name;
-        if (!replace_string(owned, value->text))
+        if (!replace_string(owned, value->text) ||
+            (machine && !replace_string(&placement->machine_where, where)))
             return false;
         *(const char **)target = *owned;
     } else if (setting->kind == NPI_SETTING_LIST) {

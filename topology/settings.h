@@ -46,6 +46,8 @@ extern const unsigned npi_setting_count;
 /* By its name in a file; NULL = no such setting. */
 const struct npi_setting *npi_setting_find(enum npi_setting_group group, const char *name);
 
+const struct npi_setting *npi_setting_said(enum npi_said said);
+
 /*
  * The name in a group that a mistyped one was probably meant to be; also knows names of C fields
  * ("tick_ns"). NULL = nothing is near.
@@ -79,8 +81,8 @@ bool npi_setting_check(const struct npi_setting *setting, const struct npi_value
 /* That a value, as given, is outside the bounds, and what they are. Owned by the caller. */
 char *npi_setting_outside(const struct npi_setting *setting, const char *given);
 
-/* "a time such as "10ms"": what this kind of setting wants, for messages. */
-const char *npi_setting_wants(const struct npi_setting *setting);
+/* "a time such as "10ms"", or the words: what this setting wants. Owned by the caller. */
+char *npi_setting_wants(const struct npi_setting *setting);
 
 /*
  * Stores a checked value; `where` ("file:line") is copied. Lists are moved out of the value.

@@ -244,7 +244,7 @@ static bool try_one(struct npi_machine *machine, struct numapool_config *config,
     int result = npi_plan_build(&plan, machine, config, false, &error);
     if (result == NUMAPOOL_E_CONFIG) {
         /* Only a configuration that takes everything away may fail. */
-        if (config->placement == NULL || strstr(error.text, " leave no ") == NULL)
+        if (config->placement == NULL || strstr(error.text, " leaves no ") == NULL)
             fail_msg("%s: %s", label, error.text);
         assert_null(plan);
         return false;

@@ -1,4 +1,4 @@
 # Tests of topology/. Each links that folder alone: it stands on the public header and nothing else.
-foreach(stem cpuset machine plan plan_random plan_machines cgroup discover place quantity settings)
+foreach(stem cpuset machine plan plan_random plan_machines cgroup discover place quantity settings config_file config_env)
   numapool_test(${stem}_test unit SOURCES ${stem}_test.c topology_support.c LIBS numapool_topology)
 endforeach()
