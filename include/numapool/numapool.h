@@ -37,6 +37,10 @@
 
 #ifdef __cplusplus
 extern "C" {
+#if defined(__GNUC__) && !defined(__clang__)
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wshadow" /* numapool_stats() and struct numapool_stats */
+#endif
 #endif
 
 /* The single source of the version; the build reads it from here. */
@@ -477,7 +481,7 @@ NUMAPOOL_API NUMAPOOL_MUST_USE int numapool_plan_write(numapool *pool, int fd);
     X(wakes_spurious, counter, "Wake-ups that found nothing to do")                                \
     X(threads_started, counter, "Threads started")                                                 \
     X(threads_exited, counter, "Threads ended")                                                    \
-    X(bytes_in_use, gauge, "Task bytes, scratch and allocations in use")                           \
+    X(bytes_in_use, gauge, "Bytes in use; of a shard: those on its node")                          \
     X(bind_denied, counter, "Placements the kernel refused")                                       \
     X(wait_p50_ns, gauge, "Median time from submit to start")                                      \
     X(wait_p99_ns, gauge, "99th percentile of it")                                                 \
@@ -499,9 +503,9 @@ struct numapool_stats {
 /** One shard. The caller sets struct_size. */
 struct numapool_shard_stats {
     size_t struct_size;
-    NUMAPOOL_STATS_FIELDS(NUMAPOOL_STATS_MEMBER)
     uint64_t node;          /* node index of its memory */
     uint64_t node_os_index; /* the kernel's number of it */
+    NUMAPOOL_STATS_FIELDS(NUMAPOOL_STATS_MEMBER)
 };
 
 /** Fills the struct up to its struct_size. Returns OK, _E_INVALID, _E_FORKED. */
@@ -519,6 +523,9 @@ NUMAPOOL_API NUMAPOOL_MUST_USE int numapool_stats_prometheus(numapool *pool, cha
                                                              size_t size, size_t *needed);
 
 #ifdef __cplusplus
+#if defined(__GNUC__) && !defined(__clang__)
+#pragma GCC diagnostic pop
+#endif
 }
 #endif
 

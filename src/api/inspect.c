@@ -48,14 +48,15 @@ void npi_inspect_pool(numapool *pool, struct numapool_shard_stats *stats,
     stats->bind_denied = npi_a64_load_relaxed(&pool->bind_denied);
 }
 
-/* Hands out as much as the caller's struct holds, keeping its struct_size. */
-static int hand_out(void *to, size_t size, const void *from, size_t known)
+/* Hands out as much as the caller's struct holds, keeping its struct_size. `from` begins with the first
+   field after it. */
+static int hand_out(void *to, size_t size, const void *from, size_t bytes)
 {
     if (size < sizeof(size_t) + sizeof(uint64_t)) {
         return NUMAPOOL_E_INVALID;
     }
-    size_t count = size < known ? size : known;
-    memcpy((char *)to + sizeof(size_t), (const char *)from + sizeof(size_t), count - sizeof(size_t));
+    size_t room = size - sizeof(size_t);
+    memcpy((char *)to + sizeof(size_t), from, room < bytes ? room : bytes);
     return NUMAPOOL_OK;
 }
 
@@ -67,13 +68,14 @@ int numapool_stats(numapool *pool, struct numapool_stats *stats)
     if (npi_pool_forked(pool)) {
         return NUMAPOOL_E_FORKED;
     }
-    /* The totals are the shard's fields without its last two. */
-    _Static_assert(offsetof(struct numapool_shard_stats, node) == sizeof(struct numapool_stats),
-                   "both structs begin with the same fields");
+    _Static_assert(sizeof(struct numapool_shard_stats) - offsetof(struct numapool_shard_stats, submitted) ==
+                       sizeof(struct numapool_stats) - offsetof(struct numapool_stats, submitted),
+                   "both structs end with the same fields");
     struct numapool_shard_stats all;
     struct npi_histogram_sum wait = {0}, run = {0};
     npi_inspect_pool(pool, &all, &wait, &run);
-    return hand_out(stats, stats->struct_size, &all, sizeof *stats);
+    return hand_out(stats, stats->struct_size, &all.submitted,
+                    sizeof *stats - offsetof(struct numapool_stats, submitted));
 }
 
 int numapool_shard_stats(numapool *pool, size_t shard, struct numapool_shard_stats *stats)
@@ -87,7 +89,7 @@ int numapool_shard_stats(numapool *pool, size_t shard, struct numapool_shard_sta
     struct numapool_shard_stats one;
     struct npi_histogram_sum wait = {0}, run = {0};
     npi_inspect_shard(pool, (unsigned)shard, &one, &wait, &run);
-    return hand_out(stats, stats->struct_size, &one, sizeof one);
+    return hand_out(stats, stats->struct_size, &one.node, sizeof one - offsetof(struct numapool_shard_stats, node));
 }
 
 int numapool_plan_write(numapool *pool, int fd)
