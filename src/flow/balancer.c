@@ -108,6 +108,7 @@ static void learn(struct npi_tick *tick, struct npi_shard *shard, uint64_t now_n
         .busy_workers = busy,
         .limit_workers = npi_permits_limit(npi_gate_permits(&shard->gate)),
         .own_workers = own_workers(shard, busy),
+        .guest_tasks = npi_a32_load_relaxed(&shard->guests),
     };
     npi_scale_step(&shard->pool->params, &tick->scale, &sample, &tick->result);
 
@@ -187,7 +188,7 @@ static void publish(struct npi_tick *tick, struct npi_shard *shard)
     npi_idle_gates(params, &idle, &view.idle);
     view.task_cpu_ns = result->task_cpu_ns;
     view.cpus = (float)tick->cpus;
-    view.cpu_free = !result->saturated && !result->starved;
+    view.cpu_free = result->cpu_free && !result->starved;
     npi_shard_view_publish(shard, &view);
 
     for (unsigned rank = 0; rank < NPI_CLASS_COUNT; rank++) {
@@ -296,6 +297,7 @@ static void balance(struct npi_tick *tick, struct npi_shard *shard, uint64_t now
     (void)pthread_mutex_lock(&balancer->lock);
     struct npi_balance_shard *mine = &balancer->shards[shard->index];
     mine->need_workers = tick->result.need_workers;
+    mine->mean_workers = tick->result.mean_workers;
     mine->held_workers = tick->result.held_workers;
     mine->weight = tick->cpus;
     mine->cap_workers = tick->result.cap_workers;

@@ -44,6 +44,8 @@ static void read_target(const struct npi_shard *shard, const struct npi_shard_vi
 static enum npi_verdict judge(const struct npi_overflow_ask *ask, struct npi_shard *target,
                               const struct npi_shard_view *view)
 {
+    const struct numapool *pool = target->pool;
+    uint32_t distance = pool->plan->distance[ask->home->index * pool->shard_count + target->index];
     uint64_t ahead = 0;
     for (unsigned rank = 0; rank <= ask->rank; rank++) {
         ahead += npi_shard_waiting_of(target, (enum npi_class)rank);
@@ -56,8 +58,11 @@ static enum npi_verdict judge(const struct npi_overflow_ask *ask, struct npi_sha
         .queued_tasks = (uint32_t)queued,
         .ahead_tasks = (uint32_t)(ahead < queued ? ahead : queued),
         .busy_workers = npi_shard_busy(target),
+        .guest = true,
+        .penalty_ns = npi_forward_penalty_ns(&pool->params, ask->home_view->task_cpu_ns, distance,
+                                             ask->affinity),
     };
-    return npi_admit_judge(&target->pool->params, &view->admit, &question);
+    return npi_admit_judge(&pool->params, &view->admit, &question);
 }
 
 static bool push_guest(struct npi_overflow_ask *ask, struct npi_shard *target,
@@ -259,9 +264,6 @@ void npi_overflow_borrowed(struct npi_worker *worker, unsigned home)
 {
     struct npi_shard *shard = worker->shard;
     struct npi_shard *owner = shard->pool->shards[home];
-    if ((worker->item.hot[NPI_TASK_META] & NPI_META_GUEST) != 0) {
-        (void)npi_a32_add_relaxed(&shard->guests, (uint32_t)-1);
-    }
     struct npi_shard_view view = {0};
     npi_shard_view_read(owner, &view);
     worker->lent = view.cpu_free != 0;
