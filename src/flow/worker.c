@@ -124,6 +124,9 @@ static uint64_t run(struct npi_worker *worker, const struct npi_item *item, uint
         wait_ticks = 0; /* counters of two processors may differ by a few ticks */
     }
     note_wait(worker, npi_meta_rank(meta), wait_ticks);
+    if (NPI_UNLIKELY((meta & NPI_META_GUEST) != 0)) {
+        (void)npi_a32_add_relaxed(&worker->shard->guests, (uint32_t)-1); /* run or dropped, it left */
+    }
     if (npi_item_is_full(item)) {
         if (!still_wanted(worker, item, now)) {
             return npi_clock_ticks();
