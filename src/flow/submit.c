@@ -117,7 +117,9 @@ static bool find_home(struct numapool *pool, const struct numapool_task *task, s
             for (size_t i = 0; i < count; i++) {
                 depths[i] = (uint32_t)npi_shard_depth(pool->shards[first + i]);
             }
-            *home = first + (unsigned)npi_route_least(depths, count, (uint32_t)npi_clock_ticks());
+            /* Mixed: the low bits of many processors' counters never change. */
+            uint64_t turn = npi_clock_ticks() * UINT64_C(0x9e3779b97f4a7c15) >> 32;
+            *home = first + (unsigned)npi_route_least(depths, count, (uint32_t)turn);
         }
     }
     return !ask.strict || !pool->plan->shards[*home].spans_nodes;
