@@ -52,7 +52,9 @@ uint64_t watch_end_ns(void);
 bool watch_pause(uint64_t end_ns); /* some milliseconds; false when the time is over */
 
 /* cmocka entries: the function in a child, and in a child that is in a fresh control group. */
-#define WATCH_TEST(name) {#name, watch_in_child, NULL, NULL, (void *)(uintptr_t)(name)}
+#define WATCH_TEST(name) WATCH_TEST_TEARDOWN(name, NULL)
+#define WATCH_TEST_TEARDOWN(name, teardown)                                                        \
+    {#name, watch_in_child, NULL, (teardown), (void *)(uintptr_t)(name)}
 #define WATCH_GROUP_TEST(name) {#name, watch_in_group, NULL, NULL, (void *)(uintptr_t)(name)}
 #define WATCH_GROUP "watch"
 void watch_in_child(void **state);
