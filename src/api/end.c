@@ -48,8 +48,11 @@ static bool all_done(const struct numapool *pool)
         const struct npi_shard *shard = pool->shards[i];
         uint32_t slots = npi_a32_load_acquire(&shard->slots_used);
         for (uint32_t w = 0; w < slots; w++) {
-            ended += npi_a64_load_acquire(&shard->workers[w].done) +
-                     npi_a64_load_acquire(&shard->workers[w].dropped);
+            const struct npi_worker *worker = &shard->workers[w];
+            ended += npi_a64_load_acquire(&worker->done) + npi_a64_load_acquire(&worker->dropped);
+            if (npi_a32_load_acquire(&worker->parting) != 0) { /* after the counters */
+                return false;
+            }
         }
         ended += npi_a64_load_acquire(&shard->dropped_closed);
     }
@@ -93,8 +96,10 @@ static void drop_queued(struct numapool *pool)
     for (unsigned i = 0; i < pool->shard_count; i++) {
         struct npi_item item;
         while (npi_shard_take(pool->shards[i], 0, &item, 1) != 0) {
-            npi_task_drop(pool->space, &item, NUMAPOOL_E_CLOSED);
+            npi_task_drop(&item, NUMAPOOL_E_CLOSED);
+            npi_task_unreserve(pool->space, &item);
             (void)npi_a64_add_release(&pool->shards[i]->dropped_closed, 1);
+            npi_task_part(&item);
         }
     }
 }

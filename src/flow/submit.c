@@ -181,7 +181,8 @@ static int submit_checked(struct numapool *pool, const struct numapool_task *tas
     }
     int result = enqueue(home, npi_meta_rank(item.hot[NPI_TASK_META]), &item);
     if (result != NUMAPOOL_OK) {
-        npi_task_finish(pool->space, &item);
+        npi_task_unreserve(pool->space, &item);
+        npi_task_part(&item);
     }
     return result;
 }

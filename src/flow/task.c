@@ -4,21 +4,7 @@
 #include "flow/group.h"
 #include "memory/memory.h"
 
-void npi_task_finish(struct npi_space *space, const struct npi_item *item)
-{
-    if (!npi_item_is_full(item)) {
-        return;
-    }
-    if (item->more[NPI_TASK_BYTES] != 0) {
-        npi_space_unreserve(space, item->more[NPI_TASK_BYTES]);
-    }
-    numapool_group *group = npi_item_group(item);
-    if (group != NULL) {
-        npi_group_part(group);
-    }
-}
-
-void npi_task_drop(struct npi_space *space, const struct npi_item *item, int why)
+void npi_task_drop(const struct npi_item *item, int why)
 {
     if (npi_item_is_full(item)) {
         void (*drop)(void *, int) = (void (*)(void *, int))(uintptr_t)item->more[NPI_TASK_DROP];
@@ -26,5 +12,20 @@ void npi_task_drop(struct npi_space *space, const struct npi_item *item, int why
             drop(npi_item_arg(item), why);
         }
     }
-    npi_task_finish(space, item);
+}
+
+void npi_task_unreserve(struct npi_space *space, const struct npi_item *item)
+{
+    uint64_t bytes = npi_item_bytes(item);
+    if (bytes != 0) {
+        npi_space_unreserve(space, bytes);
+    }
+}
+
+void npi_task_part(const struct npi_item *item)
+{
+    numapool_group *group = npi_item_group(item);
+    if (group != NULL) {
+        npi_group_part(group);
+    }
 }

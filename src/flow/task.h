@@ -85,10 +85,13 @@ static inline uint64_t npi_item_bytes(const struct npi_item *item)
 
 struct npi_space;
 
-/* Calls drop (if there is one), gives the task's bytes and its group membership back. Holds no lock. */
-void npi_task_drop(struct npi_space *space, const struct npi_item *item, int why);
-
-/* After a task's run has returned: the same without the call. */
-void npi_task_finish(struct npi_space *space, const struct npi_item *item);
+/*
+ * The end of a task, in this order: its function or npi_task_drop() has returned, its bytes are given
+ * back, it is counted, it parts from its group. So whoever learns from a group, from drain or from
+ * the counters that a task has ended finds everything it held free.
+ */
+void npi_task_drop(const struct npi_item *item, int why); /* holds no lock */
+void npi_task_unreserve(struct npi_space *space, const struct npi_item *item);
+void npi_task_part(const struct npi_item *item);
 
 #endif

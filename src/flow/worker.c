@@ -57,12 +57,33 @@ static void record(struct npi_worker *worker, uint64_t wait_ticks, uint64_t run_
     npi_a64_store_relaxed(&worker->run_ticks, npi_a64_load_relaxed(&worker->run_ticks) + run_ticks);
 }
 
+/* The task in hand has ended and holds no bytes any more. Drain is told by the counters and waits
+   for `parting`, so that it does not return before the group knows. */
+static void count_end(struct npi_worker *worker, npi_a64 *counter)
+{
+    bool member = npi_item_group(&worker->item) != NULL;
+    if (member) {
+        npi_a32_store_relaxed(&worker->parting, 1); /* published by the counter */
+    }
+    count(counter, 1);
+    if (member) {
+        npi_task_part(&worker->item);
+        npi_a32_store_release(&worker->parting, 0);
+    }
+}
+
+static void finish_drop(struct npi_worker *worker)
+{
+    worker->dropping = false;
+    npi_task_unreserve(worker->shard->pool->space, &worker->item);
+    count_end(worker, &worker->dropped);
+}
+
 static void drop(struct npi_worker *worker, int why)
 {
     worker->dropping = true; /* its function may end the thread */
-    npi_task_drop(worker->shard->pool->space, &worker->item, why);
-    worker->dropping = false;
-    count(&worker->dropped, 1);
+    npi_task_drop(&worker->item, why);
+    finish_drop(worker);
 }
 
 /* Accepted, but is it still worth running? Drops it if not. */
@@ -110,9 +131,8 @@ static void finish(struct npi_worker *worker)
     if (NPI_UNLIKELY(worker->lent)) {
         npi_overflow_returned(worker, npi_meta_home(item->hot[NPI_TASK_META]));
     }
-    /* Counted before the group learns of it: who was told that all have finished finds them counted. */
-    count(&worker->done, 1);
-    npi_task_finish(worker->shard->pool->space, item);
+    npi_task_unreserve(worker->shard->pool->space, item);
+    count_end(worker, &worker->done);
 }
 
 /* Runs one task that started waiting at its stamp; returns the time it ended. */
@@ -384,9 +404,7 @@ static void on_thread_exit(void *arg)
         take_permit_back(worker);
     }
     if (worker->dropping) {
-        worker->dropping = false;
-        count(&worker->dropped, 1);
-        npi_task_finish(shard->pool->space, &worker->item);
+        finish_drop(worker);
     } else {
         uint64_t start = npi_a64_load_relaxed(&worker->started_ticks);
         uint64_t wait = start - worker->task->hot[NPI_TASK_STAMP];

@@ -50,6 +50,7 @@ struct npi_worker {
     /* written by the owner, read by anybody */
     alignas(NPI_LINE_BYTES) npi_a64 done;
     npi_a64 dropped;
+    npi_a32 parting;       /* a task is counted whose group does not know yet */
     npi_a64 run_ticks;     /* sum over tasks that have run */
     npi_a64 started_ticks; /* of the running task, 0 between tasks */
     npi_a64 function;      /* of the running task: named when it never returns */
