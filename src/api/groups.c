@@ -42,6 +42,9 @@ int numapool_group_wait(numapool_group *group, uint64_t timeout_ns)
     if (npi_group_await(group, begin)) {
         return NUMAPOOL_OK;
     }
+    if (timeout_ns == 0) {
+        return NUMAPOOL_E_TIMEDOUT; /* a look is no waiting, and nobody has to stand in for it */
+    }
     if (!inside) {
         return npi_group_await(group, until) ? NUMAPOOL_OK : NUMAPOOL_E_TIMEDOUT;
     }
