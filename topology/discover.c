@@ -8,6 +8,7 @@
 #include "topology/discover.h"
 #include "topology/cgroup.h"
 #include "topology/discover_hwloc.h"
+#include "topology/discover_xml.h"
 #include "topology/place.h"
 #include "topology/sysfs.h"
 #include "topology/text.h"
@@ -352,9 +353,6 @@ static bool is_path(const char *text)
     return strchr(text, '/') != NULL || (length > 4 && strcmp(text + length - 4, ".xml") == 0);
 }
 
-/* Larger than any export (a machine of 2048 CPUs takes some megabytes). */
-#define XML_BYTES_MAX ((off_t)256 << 20)
-
 static char *xml_unfit(const char *path)
 {
     struct stat file;
@@ -362,11 +360,15 @@ static char *xml_unfit(const char *path)
         return npi_text_format("%s: %s", path, strerror(errno));
     if (!S_ISREG(file.st_mode))
         return npi_text_format("%s is not a file", path);
-    if (file.st_size > XML_BYTES_MAX)
-        return npi_text_format("%s is too large to be a machine", path);
-    if (access(path, R_OK) != 0)
+    char *text = npi_sysfs_read(NULL, "%s", path);
+    if (text == NULL)
         return npi_text_format("%s: %s", path, strerror(errno));
-    return NULL;
+    int line;
+    const char *why = npi_xml_unfit(text, &line);
+    free(text);
+    return why != NULL ? npi_text_format("%s:%d: %s; make such a file with `lstopo FILE.xml`", path,
+                                         line, why)
+                       : NULL;
 }
 
 /* More CPUs than this and the text is a slip of the finger that would cost gigabytes. */

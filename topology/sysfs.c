@@ -11,8 +11,8 @@
 #include <string.h>
 #include <unistd.h>
 
-/* mountinfo of a busy container host is the largest we read: some hundred bytes a mount. */
-#define FILE_BYTES_MAX ((size_t)4 << 20)
+/* An export of a machine with thousands of CPUs is the largest we read: some megabytes. */
+#define FILE_BYTES_MAX ((size_t)64 << 20)
 
 char *npi_sysfs_read(const char *root, const char *format, ...)
 {
@@ -30,6 +30,7 @@ char *npi_sysfs_read(const char *root, const char *format, ...)
     int fd = open(name, O_RDONLY | O_CLOEXEC);
     if (fd < 0)
         return NULL;
+    int failure = ENOMEM;
     size_t room = 4096, length = 0;
     char *bytes = malloc(room);
     while (bytes != NULL) {
@@ -37,6 +38,7 @@ char *npi_sysfs_read(const char *root, const char *format, ...)
         if (count < 0 && errno == EINTR)
             continue;
         if (count < 0 || length > FILE_BYTES_MAX) {
+            failure = count < 0 ? errno : EFBIG;
             free(bytes);
             bytes = NULL;
             break;
@@ -52,8 +54,10 @@ char *npi_sysfs_read(const char *root, const char *format, ...)
         }
     }
     close(fd);
-    if (bytes == NULL)
+    if (bytes == NULL) {
+        errno = failure;
         return NULL;
+    }
     bytes[length] = '\0';
     if (length > 0 && bytes[length - 1] == '\n')
         bytes[length - 1] = '\0';

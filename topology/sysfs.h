@@ -5,8 +5,8 @@
 #include "topology/cpuset.h"
 
 /*
- * The whole file, terminated, without its last newline; NULL when it cannot be read or is larger
- * than such files are. The caller frees it. root NULL = "".
+ * The whole file, terminated, without its last newline; NULL (and errno) when it cannot be read or is
+ * larger than such files are. The caller frees it. root NULL = "".
  */
 __attribute__((format(printf, 2, 3))) char *npi_sysfs_read(const char *root, const char *format,
                                                            ...);
