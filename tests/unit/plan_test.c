@@ -6,6 +6,7 @@
 
 #include "topology/text.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -485,6 +486,7 @@ static void reserved_cpus_keep_their_callers(void **state)
     assert_int_equal(plan->shard_count, 1);
     assert_int_equal(plan->node_count, 1);
     expect_shard(plan, 0, 1, "2-3", "0-7");
+    assert_set(&plan->nodes[0].far_nodes, ""); /* node 0 is kept for others, not far memory */
     npi_plan_free(plan);
 
     npi_cpuset_fini(&placement->reserve);
@@ -700,6 +702,84 @@ static void an_explicit_shard_without_cpus_is_left_out(void **state)
     npi_machine_fini(&machine);
 }
 
+/* ------------------------------------------------------------------------------------- joining */
+
+static void equal_shards_are_joined_in_pairs(void **state)
+{
+    (void)state;
+    struct npi_machine machine;
+    struct numapool_config config = plain_config();
+    build_machine(&machine, 8, 1, 1, 2, 1);
+    struct npi_plan *plan = checked(&machine, &config);
+    assert_int_equal(npi_plan_merge(plan, 8), NUMAPOOL_OK);
+    assert_int_equal(plan->note_count, plan->draft->note_count + 1); /* only that of distances */
+    assert_int_equal(npi_plan_merge(plan, 4), NUMAPOOL_OK);
+    check_plan(plan, &machine, label);
+    assert_int_equal(plan->shard_count, 4);
+    assert_int_equal(plan->node_count, 8);
+    for (unsigned s = 0; s < 4; s++) {
+        char cpus[16];
+        snprintf(cpus, sizeof cpus, "%u-%u", 4 * s, 4 * s + 3);
+        expect_shard(plan, s, 2 * s, cpus, cpus);
+        assert_true(plan->shards[s].spans_nodes);
+        assert_int_equal(plan->nodes[2 * s + 1].shard, s);
+        assert_non_null(strstr(plan->shards[s].reason, "2 neighbouring shards in one"));
+    }
+    assert_int_equal(npi_plan_merge(plan, 0), NUMAPOOL_OK); /* at least one */
+    check_plan(plan, &machine, label);
+    expect_shard(plan, 0, 0, "0-15", "0-15");
+    npi_plan_free(plan);
+    npi_machine_fini(&machine);
+}
+
+static void the_nearest_are_joined_and_the_larger_keeps_its_memory(void **state)
+{
+    (void)state;
+    struct npi_machine machine;
+    struct numapool_config config = plain_config();
+    build_machine(&machine, 4, 1, 1, 3, 1);
+    set_distances(&machine, (const unsigned[]){10, 30, 30, 11, 30, 10, 20, 30,
+                                               30, 20, 10, 30, 11, 30, 30, 10});
+    forbid_cpus(&machine, "0"); /* node 0 has two CPUs left, node 3 three */
+    struct npi_plan *plan = checked(&machine, &config);
+    assert_int_equal(npi_plan_merge(plan, 3), NUMAPOOL_OK);
+    check_plan(plan, &machine, label);
+    expect_shard(plan, 0, 3, "1-2,9-11", "1-2,9-11");
+    expect_shard(plan, 1, 1, "3-5", "3-5");
+    assert_int_equal(plan->distance[0 * 3 + 1], 30);
+    assert_int_equal(plan->nodes[0].shard, 0);
+    assert_int_equal(plan->nodes[3].shard, 0);
+    assert_int_equal(npi_plan_merge(plan, 2), NUMAPOOL_OK);
+    expect_shard(plan, 1, 1, "3-8", "3-8");
+    npi_plan_free(plan);
+    npi_machine_fini(&machine);
+}
+
+static void bounds_of_joined_shards_add_up(void **state)
+{
+    (void)state;
+    struct npi_machine machine;
+    struct numapool_config config = plain_config();
+    struct numapool_placement *placement = new_placement(&config);
+    build_machine(&machine, 3, 1, 1, 2, 1);
+    for (unsigned i = 0; i < 3; i++) {
+        static const char *const cpus[] = {"0-1", "2-3", "4-5"};
+        add_shard(placement, cpus[i], "", (int)i);
+        placement->shards[i].workers_max = i < 2 ? 5 : 0;
+        placement->shards[i].memory_bytes = 1 << 20;
+    }
+    struct npi_plan *plan = checked(&machine, &config);
+    assert_int_equal(npi_plan_merge(plan, 2), NUMAPOOL_OK);
+    assert_int_equal(plan->shards[0].workers_max, 10);
+    assert_int_equal(plan->shards[0].memory_bytes, 2 << 20);
+    assert_int_equal(npi_plan_merge(plan, 1), NUMAPOOL_OK);
+    assert_int_equal(plan->shards[0].workers_max, 0); /* one had no bound */
+    assert_int_equal(plan->shards[0].memory_bytes, 3 << 20);
+    npi_plan_free(plan);
+    npi_placement_free(placement);
+    npi_machine_fini(&machine);
+}
+
 /* ------------------------------------------------------------------------------------ capacity */
 
 static double total_capacity(const struct npi_plan *plan)
@@ -808,6 +888,9 @@ int main(void)
         cmocka_unit_test(explicit_shards_are_as_the_file_says),
         cmocka_unit_test(explicit_nodes_must_have_memory),
         cmocka_unit_test(an_explicit_shard_without_cpus_is_left_out),
+        cmocka_unit_test(equal_shards_are_joined_in_pairs),
+        cmocka_unit_test(the_nearest_are_joined_and_the_larger_keeps_its_memory),
+        cmocka_unit_test(bounds_of_joined_shards_add_up),
         cmocka_unit_test(cpu_max_scales_and_joins),
         cmocka_unit_test(a_described_machine_has_this_ones_capacity),
     };

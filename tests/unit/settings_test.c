@@ -69,6 +69,31 @@ static void every_field_of_the_configuration_can_be_set(void **state)
     assert_int_equal(said, NPI_SAID_COUNT);
 }
 
+static void the_reference_names_every_setting_and_no_other(void **state)
+{
+    (void)state;
+    char *text = read_file(NUMAPOOL_TESTS_DIR "/../topology/README.md", NULL);
+    assert_non_null(text);
+    char *expect = strstr(text, "### `expect`"), *shard = strstr(text, "### `shard`");
+    assert_non_null(expect);
+    assert_non_null(shard);
+    *shard = '\0';
+    unsigned rows = 0;
+    for (const char *row = strstr(text, "\n| `"); row != NULL; row = strstr(row + 1, "\n| `")) {
+        char name[64];
+        assert_int_equal(sscanf(row, "\n| `%63[a-z_]`", name), 1);
+        enum npi_setting_group group = row < expect ? NPI_GROUP_POOL : NPI_GROUP_EXPECT;
+        rows++;
+        if (npi_setting_find(group, name) != NULL)
+            continue;
+        if (row > strstr(text, "### `pool`"))
+            fail_msg("there is no setting \"%s\"", name);
+        rows--; /* a table before the reference */
+    }
+    assert_int_equal(rows, npi_setting_count);
+    free(text);
+}
+
 static void names_are_guessed_but_not_wildly(void **state)
 {
     (void)state;
@@ -233,6 +258,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_table_agrees_with_itself),
         cmocka_unit_test(every_field_of_the_configuration_can_be_set),
+        cmocka_unit_test(the_reference_names_every_setting_and_no_other),
         cmocka_unit_test(names_are_guessed_but_not_wildly),
         cmocka_unit_test(distance_counts_slips),
         cmocka_unit_test(values_of_a_program_are_checked),
