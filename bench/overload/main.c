@@ -8,6 +8,7 @@
 #include "measure.h"
 #include "options.h"
 #include "report.h"
+#include "rewarm.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -178,6 +179,9 @@ int main(int argc, char **argv)
 
     report.options = &options;
     host_read(&report.host);
+    if (options.rewarm_bytes < 0)
+        options.rewarm_bytes =
+            report.host.virtual_machine ? (int64_t)(options.memory_bytes + options.memory_bytes / 5) : 0;
     if (gmtime_r(&now, &utc) != NULL)
         strftime(report.time_utc, sizeof report.time_utc, "%Y-%m-%dT%H:%M:%SZ", &utc);
     if (options.bound_ns > 0)
@@ -189,6 +193,7 @@ int main(int argc, char **argv)
         if ((options.contenders & contenders[i].bit) == 0)
             continue;
         struct result *result = &report.results[report.result_count++];
+        rewarm_guest_memory((uint64_t)options.rewarm_bytes);
         run_copy(&options, argv, argc, contenders[i].contender->name, result);
         failed = failed || report_failed(&result->figures);
     }

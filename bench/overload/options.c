@@ -22,6 +22,7 @@ enum {
     KEY_SKEW,
     KEY_JSON,
     KEY_MEMORY,
+    KEY_REWARM,
     KEY_NAIVE_LIMIT,
     KEY_QUEUE,
     KEY_FIXED_WORKERS,
@@ -61,6 +62,10 @@ static const struct argp_option descriptions[] = {
     {"naive-limit-mb", KEY_NAIVE_LIMIT, "MB", 0,
      "Memory at which naive stops (16000, at most half of what is available)", 2},
     {"memory-mb", KEY_MEMORY, "MB", 0, "numapool's budget for task memory (1300)", 2},
+    {"rewarm-mb", KEY_REWARM, "MB", 0,
+     "Touch so much memory before each contender, so that a virtual machine's host has given it "
+     "(1.2 times --memory-mb in a virtual machine, else 0)",
+     2},
     {"machine", KEY_MACHINE, "TEXT", 0,
      "Run numapool on an emulated machine: hwloc synthetic text or an XML file", 2},
     {"plain", KEY_PLAIN, NULL, 0,
@@ -168,6 +173,9 @@ static error_t parse_one(int key, char *text, struct argp_state *state)
     case KEY_BOUND:
         o->bound_ns = (uint64_t)(number(state, "bound-seconds", text, 0, 60) * 1e9);
         return 0;
+    case KEY_REWARM:
+        o->rewarm_bytes = (int64_t)(whole(state, "rewarm-mb", text, 0, 1e6) * 1000000);
+        return 0;
     case KEY_PLAIN:
         o->plain = true;
         return 0;
@@ -215,6 +223,7 @@ void options_parse(struct options *options, int argc, char **argv)
         .contenders = CONTENDER_NAIVE | CONTENDER_FIXED | CONTENDER_NUMAPOOL,
         .skew = -1,
         .memory_bytes = 1300000000,
+        .rewarm_bytes = -1,
         .generators = 1,
         .bound_ns = 1000000000,
         .result_fd = -1,

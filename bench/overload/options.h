@@ -35,6 +35,7 @@ struct options {
     unsigned generators;        /* per node */
     bool usual_priority;        /* generators as any thread, not real-time */
     uint64_t bound_ns;          /* how long the cost of a bare request is measured, 0 = not */
+    int64_t rewarm_bytes;       /* touched before each contender; -1 = derived from the host */
     bool plain;                 /* numapool: numapool_submit() and nothing reserved */
 
     const char *child; /* hidden: measure this contender here ... */

@@ -21,6 +21,7 @@ static void write_options(struct json *j, const struct options *o)
     else
         json_null(j, "queue_tasks");
     json_unsigned(j, "memory_bytes", o->memory_bytes);
+    json_unsigned(j, "rewarm_bytes", (uint64_t)o->rewarm_bytes);
     json_string(j, "machine_text", o->machine);
     if (o->skew >= 0)
         json_double(j, "skew", o->skew);

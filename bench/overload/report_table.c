@@ -194,6 +194,9 @@ static void write_machine(FILE *out, const struct report *report)
         (double)o->rate, (double)o->window_ns / 1e9, (double)o->touch_bytes / 1e3,
         (double)o->service_ns / 1e6);
     fprintf(out, "generators: %u a node, %s\n", o->generators, priority(report));
+    if (o->rewarm_bytes > 0)
+        fprintf(out, "before each contender %.0f MB were touched, so that the host has given them\n",
+                (double)o->rewarm_bytes / 1e6);
     if (report->has_bound)
         fprintf(out,
                 "bound: %.4g CPUs / %.2f us for a bare request (%u threads, no pool) = %.0f "
