@@ -22,6 +22,10 @@
 #define RETRY_NS_MIN (10 * MS)
 #define RETRY_NS_MAX (1 * SECOND)
 
+/* A thread that says it ends is looked for after this, then more and more seldom. */
+#define REAP_NS_MIN UINT64_C(100000)
+#define REAP_NS_MAX (100 * MS)
+
 #define SUPERVISE_NS (1 * SECOND)
 
 /* With nothing to run the tick slows down to this, for threads and memory to be given back ... */
@@ -38,15 +42,49 @@ static char *stack_of(const struct npi_shard *shard, uint32_t slot)
     return shard->stacks + (size_t)slot * shard->stack_stride_bytes + npi_pages_size();
 }
 
-static void reap(struct npi_shard *shard, struct npi_worker *worker)
+/* False: the thread has not ended, since its thread-specific data may have destructors that take
+   their time; this thread does not wait for them. */
+static bool reap(struct npi_shard *shard, struct npi_worker *worker)
 {
-    if (worker->joinable) {
-        (void)pthread_join(worker->thread, NULL);
-        worker->joinable = false;
-        npi_thread_usage_close(&worker->usage_fd);
-        worker->sampled = false;
-        (void)npi_pages_return(stack_of(shard, worker->index),
-                               shard->stack_stride_bytes - npi_pages_size());
+    if (!worker->joinable) {
+        return true;
+    }
+    if (pthread_tryjoin_np(worker->thread, NULL) != 0) {
+        return false;
+    }
+    worker->joinable = false;
+    npi_thread_usage_close(&worker->usage_fd);
+    worker->sampled = false;
+    (void)npi_pages_return(stack_of(shard, worker->index),
+                           shard->stack_stride_bytes - npi_pages_size());
+    (void)npi_a32_add_relaxed(&shard->threads_ended, (uint32_t)-1);
+    (void)npi_a32_add_relaxed(&shard->pool->threads, (uint32_t)-1);
+    return true;
+}
+
+/* Joins threads that ended; then others may be started that there was no room for. */
+static void reap_ended(struct npi_control *control)
+{
+    struct npi_shard *shard = control->shard;
+    struct numapool *pool = shard->pool;
+    if (npi_a32_load_sc(&shard->threads_ended) == 0) {
+        return;
+    }
+    for (uint32_t i = 0; i < npi_a32_load_relaxed(&shard->slots_used); i++) {
+        uint32_t word = npi_a32_load_acquire(&shard->gate.sleepers[i].word);
+        if (word == NPI_SLEEPER_LEFT || word == NPI_SLEEPER_FREE) {
+            (void)reap(shard, &shard->workers[i]);
+        }
+    }
+    if (npi_a32_load_sc(&shard->threads_ended) == 0) {
+        control->reap_step_ns = 0;
+    } else { /* on their way out, as a rule for some microseconds only */
+        control->reap_step_ns = control->reap_step_ns == 0 ? REAP_NS_MIN : control->reap_step_ns * 2;
+    }
+    for (unsigned i = 0; i < pool->shard_count; i++) {
+        if (npi_a32_load_relaxed(&pool->shards[i]->threads_wanted) != 0) {
+            npi_shard_kick(pool->shards[i]);
+        }
     }
 }
 
@@ -56,7 +94,8 @@ static uint32_t free_slot(struct npi_control *control)
     for (uint32_t turn = 0; turn < shard->worker_slots; turn++) {
         uint32_t slot = control->next_slot;
         control->next_slot = slot + 1 < shard->worker_slots ? slot + 1 : 0;
-        if (npi_a32_load_acquire(&shard->gate.sleepers[slot].word) == NPI_SLEEPER_FREE) {
+        if (npi_a32_load_acquire(&shard->gate.sleepers[slot].word) == NPI_SLEEPER_FREE &&
+            reap(shard, &shard->workers[slot])) {
             return slot;
         }
     }
@@ -78,7 +117,6 @@ static int start_worker(struct npi_control *control)
         }
         npi_a32_store_release(&shard->slots_used, slot + 1);
     }
-    reap(shard, worker);
     char *stack = stack_of(shard, worker->index);
     size_t stack_bytes = shard->stack_stride_bytes - npi_pages_size();
     int error = npi_pages_commit(stack, stack_bytes);
@@ -105,7 +143,7 @@ static bool provide(struct npi_control *control)
     struct npi_shard *shard = control->shard;
     uint32_t sleeper = npi_gate_pop(&shard->gate, NPI_SLEEPER_WOKEN);
     if (sleeper != NPI_GATE_NOBODY) { /* one went to sleep meanwhile */
-        (void)npi_shard_uncount_thread(shard, 0);
+        npi_shard_discount_thread(shard);
         npi_gate_rouse(&shard->gate, sleeper);
         return true;
     }
@@ -114,7 +152,7 @@ static bool provide(struct npi_control *control)
         control->retry_step_ns = 0;
         return true;
     }
-    (void)npi_shard_uncount_thread(shard, 0);
+    npi_shard_discount_thread(shard);
     npi_gate_leave(&shard->gate, true);
     if (control->retry_step_ns == 0) {
         npi_pool_log(shard->pool, NUMAPOOL_LOG_WARNING,
@@ -284,16 +322,6 @@ static bool nothing_to_do(const struct npi_shard *shard)
            npi_a32_load_relaxed(&shard->blocked) == 0;
 }
 
-static void reap_all(struct npi_shard *shard)
-{
-    for (uint32_t i = 0; i < npi_a32_load_relaxed(&shard->slots_used); i++) {
-        uint32_t word = npi_a32_load_acquire(&shard->gate.sleepers[i].word);
-        if (word == NPI_SLEEPER_LEFT || word == NPI_SLEEPER_FREE) {
-            reap(shard, &shard->workers[i]);
-        }
-    }
-}
-
 /* Returns when to come back, UINT64_MAX = when kicked. */
 static uint64_t rest(struct npi_control *control, uint64_t now_ns)
 {
@@ -313,7 +341,6 @@ static uint64_t rest(struct npi_control *control, uint64_t now_ns)
     if (idle_ns < quiet_ns) {
         return now_ns + (idle_ns < SECOND ? shard->pool->params.tick_ns : QUIET_TICK_NS);
     }
-    reap_all(shard);
     if (!control->trimmed) {
         npi_space_trim(shard->pool->space);
         npi_usage_close(shard);
@@ -337,6 +364,10 @@ static void *control_main(void *arg)
     npi_tick_resume(&control->tick, shard, now_ns);
     uint64_t next_tick_ns = now_ns + shard->pool->params.tick_ns;
     while (npi_a32_load_acquire(&control->stop) == 0) {
+        reap_ended(control);
+        if (npi_a32_load_relaxed(&shard->threads_wanted) != 0) {
+            npi_shard_look(shard, NPI_GATE_NOBODY); /* somewhere one was joined */
+        }
         start_wanted(control);
         now_ns = npi_clock_now_ns();
         retry_start(control, now_ns);
@@ -351,6 +382,10 @@ static void *control_main(void *arg)
         uint64_t wake_ns = next_tick_ns;
         if (control->retry_start_ns != 0 && control->retry_start_ns < wake_ns) {
             wake_ns = control->retry_start_ns;
+        }
+        if (control->reap_step_ns != 0 && control->reap_step_ns <= REAP_NS_MAX &&
+            now_ns + control->reap_step_ns < wake_ns) {
+            wake_ns = now_ns + control->reap_step_ns;
         }
         bool idle = wake_ns == UINT64_MAX;
         if (idle) {
@@ -392,7 +427,7 @@ int npi_control_start(struct npi_shard *shard)
         }
         int error = start_worker(control);
         if (error != 0) {
-            (void)npi_shard_uncount_thread(shard, 0);
+            npi_shard_discount_thread(shard);
             npi_gate_leave(&shard->gate, true);
             if (i == 0) {
                 return error;

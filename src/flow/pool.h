@@ -59,7 +59,7 @@ struct numapool {
     npi_a32 dealt;           /* shards dealt to threads that run on nobody's CPU */
 
     /* shared, written when threads come and go */
-    NPI_APART npi_a32 threads; /* of all shards, workers only */
+    NPI_APART npi_a32 threads; /* of all shards, workers only; until they are joined */
     npi_a32 blocked;           /* workers that wait inside a task and have a replacement */
     npi_a64 bind_denied;
     npi_a32 drained;           /* futex word: changes when a draining shard may have emptied */

@@ -213,6 +213,12 @@ bool npi_shard_count_thread(struct npi_shard *shard)
     return true;
 }
 
+void npi_shard_discount_thread(struct npi_shard *shard)
+{
+    (void)npi_a32_add_relaxed(&shard->threads, (uint32_t)-1);
+    (void)npi_a32_add_relaxed(&shard->pool->threads, (uint32_t)-1);
+}
+
 bool npi_shard_uncount_thread(struct npi_shard *shard, uint32_t keep)
 {
     uint32_t threads = npi_a32_load_relaxed(&shard->threads);
@@ -221,14 +227,12 @@ bool npi_shard_uncount_thread(struct npi_shard *shard, uint32_t keep)
             return false;
         }
     } while (!npi_a32_cas_relaxed(&shard->threads, &threads, threads - 1));
-    (void)npi_a32_add_relaxed(&shard->pool->threads, (uint32_t)-1);
     return true;
 }
 
 void npi_shard_recount_thread(struct npi_shard *shard)
 {
     (void)npi_a32_add_relaxed(&shard->threads, 1);
-    (void)npi_a32_add_relaxed(&shard->pool->threads, 1);
 }
 
 void npi_shard_wake(struct npi_shard *shard, uint32_t self)

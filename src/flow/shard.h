@@ -111,6 +111,7 @@ struct npi_shard {
     /* threads: see flow/control.h */
     NPI_APART npi_a32 threads;      /* alive or about to be */
     npi_a32 threads_wanted;         /* the pool had no thread left for this shard */
+    npi_a32 threads_ended;          /* not joined yet */
     npi_a32 starts_wanted;          /* permits reserved for threads that control has to start */
     npi_a32 control_word;           /* futex: 1 = something to do */
     npi_a32 control_idle;           /* control sleeps without a tick */
@@ -141,9 +142,12 @@ unsigned npi_shard_take(struct npi_shard *shard, uint64_t refuse, struct npi_ite
 /* Wakes or starts a worker if one should be. self: the calling worker if it is in the stack. */
 void npi_shard_wake(struct npi_shard *shard, uint32_t self);
 
-/* Threads are counted in the shard and in the pool. One more, or false: there may be none. One
-   fewer, or false: only `keep` are left. One that was counted out too early, back again. */
+/* Threads are counted in the shard while they may run tasks, and in the pool until they are joined.
+   One more, or false: there may be none. One that was counted and could not be started, or is not
+   needed, back again. */
 bool npi_shard_count_thread(struct npi_shard *shard);
+void npi_shard_discount_thread(struct npi_shard *shard);
+/* One of the shard's threads is to end, or false: only `keep` are left. It does not end after all. */
 bool npi_shard_uncount_thread(struct npi_shard *shard, uint32_t keep);
 void npi_shard_recount_thread(struct npi_shard *shard);
 

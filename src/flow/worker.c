@@ -230,11 +230,15 @@ static bool closing(const struct npi_worker *worker)
     return npi_a32_load_sc(&worker->shard->pool->phase) == NPI_PHASE_CLOSING;
 }
 
+/* The slot's word says so already. Control joins the thread, and only then it counts no more. */
 static void thread_ended(struct npi_worker *worker)
 {
+    struct npi_shard *shard = worker->shard;
     npi_a32_store_relaxed(&worker->tid, 0);
-    (void)npi_a64_add_relaxed(&worker->shard->threads_exited, 1);
+    (void)npi_a64_add_relaxed(&shard->threads_exited, 1);
     npi_worker_self = NULL;
+    (void)npi_a32_add_sc(&shard->threads_ended, 1);
+    npi_shard_kick(shard);
 }
 
 /* Ends a sleeper that nobody wants. False: it was woken meanwhile. */
@@ -413,13 +417,13 @@ static void on_thread_exit(void *arg)
     }
     npi_scratch_cool(&worker->scratch);
     (void)npi_shard_uncount_thread(shard, 0);
-    thread_ended(worker);
     npi_a32_store_release(&shard->gate.sleepers[worker->index].word, NPI_SLEEPER_FREE);
     if (!lent) {
         npi_gate_leave(&shard->gate, false);
     }
     npi_shard_look(shard, NPI_GATE_NOBODY);
     tell_drain(shard->pool);
+    thread_ended(worker);
 }
 
 int npi_worker_place(const struct npi_worker *worker, pid_t tid)
