@@ -367,7 +367,7 @@ int threads_now(void)
     return entries("/proc/self/task");
 }
 
-int threads_named(const char *prefix)
+static int threads_with(const char *prefix, const char *part)
 {
     DIR *folder = opendir("/proc/self/task");
     if (folder == NULL) {
@@ -380,7 +380,8 @@ int threads_named(const char *prefix)
         (void)snprintf(path, sizeof path, "/proc/self/task/%s/comm", entry->d_name);
         FILE *file = fopen(path, "r");
         if (file != NULL) {
-            if (fgets(name, sizeof name, file) != NULL && strncmp(name, prefix, strlen(prefix)) == 0) {
+            if (fgets(name, sizeof name, file) != NULL && strncmp(name, prefix, strlen(prefix)) == 0 &&
+                strstr(name, part) != NULL) {
                 count++;
             }
             fclose(file);
@@ -388,6 +389,18 @@ int threads_named(const char *prefix)
     }
     closedir(folder);
     return count;
+}
+
+int threads_named(const char *prefix)
+{
+    return threads_with(prefix, "");
+}
+
+int workers_named(const char *pool)
+{
+    char prefix[16];
+    (void)snprintf(prefix, sizeof prefix, "%s/n", pool);
+    return threads_with(prefix, "/w");
 }
 
 int descriptors_now(void)

@@ -133,6 +133,7 @@ uint64_t share_of(uint64_t capacity, int task_class);
 /* --- what the process holds */
 int threads_now(void);
 int threads_named(const char *prefix);
+int workers_named(const char *pool); /* its threads that run tasks: NAME/n0/w000 */
 int descriptors_now(void);
 int maps_now(void);
 
