@@ -1,0 +1,17 @@
+# Tests of src/base, os, queue and of what can be had of src/flow without a pool.
+foreach(stem histogram snapshot prng ewma)
+  numapool_test(${stem}_test unit SOURCES ${stem}_test.c LIBS numapool_base)
+endforeach()
+foreach(stem clock park thread usage machine_idle)
+  numapool_test(${stem}_test unit SOURCES ${stem}_test.c LIBS numapool_os numapool_base)
+endforeach()
+foreach(stem ring ring_threads gate)
+  numapool_test(${stem}_test unit SOURCES ${stem}_test.c
+    LIBS numapool_queue numapool_os numapool_base)
+endforeach()
+
+# The stops of flow know one another, so these link everything.
+set(core_libraries ${NUMAPOOL_ALL_OBJECTS} ${private_libraries})
+foreach(stem group shard shard_threads wake)
+  numapool_test(${stem}_test unit SOURCES ${stem}_test.c LIBS ${core_libraries})
+endforeach()

@@ -1,0 +1,418 @@
+/* A shard's queue and gate with one thread: bounds over all lanes, order, counts, waking. */
+#include "unit/shard_support.h"
+
+static struct test_shard test;
+static struct npi_shard *const shard = &test.shard;
+
+static int fini(void **state)
+{
+    (void)state;
+    test_shard_fini(&test);
+    return 0;
+}
+
+static int push(uint64_t value, uint64_t stamp, enum npi_class rank, uint64_t bound)
+{
+    struct npi_item item = test_task(value, stamp);
+    return npi_shard_push(shard, rank, &item, 1, bound);
+}
+
+/* The value of the task taken, 0 = none. */
+static uint64_t take(void)
+{
+    struct npi_item item;
+    return npi_shard_take(shard, 0, &item, 1) != 0 ? item.hot[NPI_TASK_ARG] : 0;
+}
+
+static uint64_t lanes_used(void)
+{
+    return npi_a64_load_relaxed(&shard->lanes_used);
+}
+
+/* ----------------------------------------------------------------------------- one lane */
+
+static void the_best_class_goes_first(void **state)
+{
+    (void)state;
+    test_shard_init(&test, 16, 1);
+    assert_int_equal(push(30, 1, NPI_CLASS_SHEDDABLE, 16), 1);
+    assert_int_equal(push(20, 2, NPI_CLASS_NORMAL, 16), 1);
+    assert_int_equal(push(10, 3, NPI_CLASS_CRITICAL, 16), 1);
+    assert_int_equal(push(21, 4, NPI_CLASS_NORMAL, 16), 1);
+    assert_int_equal(push(11, 5, NPI_CLASS_CRITICAL, 16), 1);
+    static const uint64_t order[] = {10, 11, 20, 21, 30, 0};
+    for (size_t i = 0; i < sizeof order / sizeof order[0]; i++) {
+        assert_int_equal(take(), order[i]);
+    }
+    assert_int_equal(lanes_used(), 0);
+}
+
+static void a_bound_is_for_all_classes_together(void **state)
+{
+    (void)state;
+    test_shard_init(&test, 16, 1);
+    assert_int_equal(push(1, 1, NPI_CLASS_CRITICAL, 0), NPI_PUSH_NO_ROOM);
+    for (uint64_t i = 1; i <= 5; i++) {
+        assert_int_equal(push(i, i, (enum npi_class)(i % NPI_CLASS_COUNT), 5), 1);
+    }
+    assert_int_equal(push(6, 6, NPI_CLASS_CRITICAL, 5), NPI_PUSH_NO_ROOM);
+    assert_int_equal(push(6, 6, NPI_CLASS_CRITICAL, 6), 1); /* another caller's bound is its own */
+    assert_int_equal(push(7, 7, NPI_CLASS_NORMAL, 5), NPI_PUSH_NO_ROOM);
+    assert_int_not_equal(take(), 0);
+    assert_int_equal(push(7, 7, NPI_CLASS_NORMAL, 5), NPI_PUSH_NO_ROOM);
+    assert_int_not_equal(take(), 0);
+    assert_int_equal(push(7, 7, NPI_CLASS_NORMAL, 5), 1);
+    assert_int_equal(npi_shard_depth(shard), 5);
+}
+
+static void as_many_of_a_batch_as_there_is_room_for(void **state)
+{
+    (void)state;
+    struct npi_item items[8];
+    test_shard_init(&test, 8, 1);
+    for (unsigned i = 0; i < 8; i++) {
+        items[i] = test_task(i + 1, i);
+    }
+    assert_int_equal(npi_shard_push(shard, NPI_CLASS_NORMAL, items, 8, 3), 3);
+    assert_int_equal(npi_shard_push(shard, NPI_CLASS_NORMAL, items + 3, 5, 7), 4);
+    assert_int_equal(npi_shard_push(shard, NPI_CLASS_NORMAL, items + 7, 1, 7), NPI_PUSH_NO_ROOM);
+    assert_int_equal(npi_shard_waiting(shard), 7);
+    assert_int_equal(npi_shard_take(shard, 0, items, 4), 4);
+    assert_int_equal(items[3].hot[NPI_TASK_ARG], 4);
+    assert_int_equal(npi_shard_take(shard, 0, items, 8), 3);
+    assert_int_equal(items[0].hot[NPI_TASK_ARG], 5);
+}
+
+static void a_closed_pool_takes_nothing(void **state)
+{
+    (void)state;
+    test_shard_init(&test, 8, 1);
+    assert_int_equal(push(1, 1, NPI_CLASS_NORMAL, 8), 1);
+    for (int phase = NPI_PHASE_DRAINING; phase <= NPI_PHASE_CLOSING; phase++) {
+        npi_a32_store_sc(&test.pool.phase, (uint32_t)phase);
+        assert_int_equal(push(2, 2, NPI_CLASS_NORMAL, 8), NPI_PUSH_CLOSED);
+        assert_true(npi_shard_claims_free(shard));
+        assert_int_equal(npi_shard_waiting(shard), 1);
+    }
+    assert_int_equal(take(), 1); /* what was accepted runs */
+    assert_true(npi_shard_quiet(shard));
+}
+
+static void counts_follow_every_task(void **state)
+{
+    (void)state;
+    test_shard_init(&test, 8, 1);
+    uint64_t stamp = 0;
+    assert_false(npi_shard_head_stamp(shard, NPI_CLASS_NORMAL, &stamp));
+    assert_true(npi_shard_quiet(shard));
+    for (uint64_t i = 1; i <= 3; i++) {
+        assert_int_equal(push(i, 100 + i, NPI_CLASS_NORMAL, 8), 1);
+    }
+    assert_int_equal(push(4, 104, NPI_CLASS_SHEDDABLE, 8), 1);
+    assert_false(npi_shard_quiet(shard));
+    assert_int_equal(npi_shard_accepted(shard, NPI_CLASS_CRITICAL), 0);
+    assert_int_equal(npi_shard_accepted(shard, NPI_CLASS_NORMAL), 3);
+    assert_int_equal(npi_shard_accepted(shard, NPI_CLASS_SHEDDABLE), 1);
+    assert_int_equal(npi_shard_taken(shard), 0);
+    assert_int_equal(npi_shard_waiting_of(shard, NPI_CLASS_NORMAL), 3);
+    assert_true(npi_shard_head_stamp(shard, NPI_CLASS_NORMAL, &stamp));
+    assert_int_equal(stamp, 101);
+    assert_int_equal(take(), 1);
+    assert_true(npi_shard_head_stamp(shard, NPI_CLASS_NORMAL, &stamp));
+    assert_int_equal(stamp, 102);
+    assert_int_equal(npi_shard_accepted(shard, NPI_CLASS_NORMAL), 3);
+    assert_int_equal(npi_shard_taken(shard), 1);
+    assert_int_equal(npi_shard_waiting(shard), 3);
+    assert_int_equal(npi_shard_depth(shard), 3);
+}
+
+static void what_a_taker_refuses_stays(void **state)
+{
+    (void)state;
+    test_shard_init(&test, 8, 1);
+    struct npi_item items[2] = {test_task(1, 1), test_task(2, 2)};
+    items[0].hot[NPI_TASK_META] = NPI_META_STRICT;
+    assert_int_equal(npi_shard_push(shard, NPI_CLASS_CRITICAL, &items[0], 1, 8), 1);
+    assert_int_equal(npi_shard_push(shard, NPI_CLASS_NORMAL, &items[1], 1, 8), 1);
+    /* A better class whose first task is refused does not hide the next class. */
+    assert_int_equal(npi_shard_take(shard, NPI_META_STRICT, items, 2), 1);
+    assert_int_equal(items[0].hot[NPI_TASK_ARG], 2);
+    assert_int_equal(npi_shard_take(shard, NPI_META_STRICT, items, 2), 0);
+    assert_int_equal(take(), 1);
+}
+
+/* ------------------------------------------------------------------------- several lanes */
+
+static void a_held_lane_is_gone_round(void **state)
+{
+    (void)state;
+    test_shard_init(&test, 8, 1);
+    assert_int_equal(push(1, 1, NPI_CLASS_NORMAL, 8), 1);
+    for (unsigned held = 0; held < NPI_LANES; held++) {
+        assert_int_equal(lanes_used(), held > 0);
+        assert_true(npi_ring_claim(&shard->lanes[held], 1));
+        assert_false(npi_shard_claims_free(shard));
+        if (held + 1 < NPI_LANES) {
+            assert_int_equal(push(2 + held, 2 + held, NPI_CLASS_NORMAL, 8), 1);
+            assert_int_equal(npi_ring_waiting(&shard->lanes[held + 1], NPI_CLASS_NORMAL), 1);
+        }
+    }
+    assert_int_equal(push(9, 9, NPI_CLASS_NORMAL, 8), NPI_PUSH_BUSY);
+    assert_int_equal(npi_shard_waiting(shard), NPI_LANES);
+    /* All wait for takers, though four producers have stopped. */
+    for (uint64_t value = 1; value <= NPI_LANES; value++) {
+        assert_int_equal(take(), value);
+    }
+    assert_int_equal(take(), 0);
+    assert_int_equal(npi_shard_depth(shard), NPI_LANES);
+    for (unsigned lane = 0; lane < NPI_LANES; lane++) {
+        assert_false(npi_shard_quiet(shard));
+        npi_ring_unclaim(&shard->lanes[lane]);
+    }
+    assert_true(npi_shard_quiet(shard));
+    assert_int_equal(push(10, 10, NPI_CLASS_NORMAL, 8), 1);
+    assert_int_equal(npi_ring_waiting(&shard->lanes[0], NPI_CLASS_NORMAL), 1);
+}
+
+static void the_bound_holds_over_all_lanes(void **state)
+{
+    (void)state;
+    for (uint64_t bound = 1; bound <= 8; bound++) {
+        for (uint64_t before = 0; before < bound; before++) {
+            for (uint64_t claimed = 1; claimed <= 4; claimed++) {
+                test_shard_init(&test, 8, 1);
+                for (uint64_t i = 0; i < before; i++) {
+                    assert_int_equal(push(i + 1, i, NPI_CLASS_NORMAL, bound), 1);
+                }
+                /* Tasks about to be published count, wherever they are. */
+                assert_true(npi_ring_claim(&shard->lanes[0], claimed));
+                uint64_t room = bound > before + claimed ? bound - before - claimed : 0;
+                for (uint64_t i = 0; i < room; i++) {
+                    assert_int_equal(push(100 + i, 100 + i, NPI_CLASS_CRITICAL, bound), 1);
+                }
+                assert_int_equal(push(200, 200, NPI_CLASS_NORMAL, bound), NPI_PUSH_NO_ROOM);
+                assert_int_equal(npi_shard_depth(shard), before + claimed + room);
+                npi_ring_unclaim(&shard->lanes[0]);
+                /* The first lane's users see what waits in the others. */
+                for (uint64_t i = before + room; i < bound; i++) {
+                    assert_int_equal(push(300 + i, 300 + i, NPI_CLASS_NORMAL, bound), 1);
+                }
+                assert_int_equal(push(400, 400, NPI_CLASS_NORMAL, bound), NPI_PUSH_NO_ROOM);
+                assert_int_equal(npi_shard_waiting(shard), bound);
+                test_shard_fini(&test);
+            }
+        }
+    }
+    test_shard_init(&test, 8, 1);
+}
+
+/* Puts a task into a lane of our choice. */
+static void push_lane(unsigned lane, uint64_t value, uint64_t stamp)
+{
+    for (unsigned i = 0; i < lane; i++) {
+        assert_true(npi_ring_claim(&shard->lanes[i], 1));
+    }
+    assert_int_equal(push(value, stamp, NPI_CLASS_NORMAL, 16), 1);
+    for (unsigned i = 0; i < lane; i++) {
+        npi_ring_unclaim(&shard->lanes[i]);
+    }
+    assert_true(npi_shard_claims_free(shard));
+}
+
+static void the_oldest_goes_first_whatever_its_lane(void **state)
+{
+    (void)state;
+    /* Stamps run freely: also over the end of their 64 bits. */
+    static const uint64_t bases[] = {1000, UINT64_MAX - 3, UINT64_C(1) << 63};
+    for (size_t b = 0; b < sizeof bases / sizeof bases[0]; b++) {
+        static const unsigned lanes[] = {2, 0, 3, 3, 1, 0, 2, 1, 0};
+        test_shard_init(&test, 16, 1);
+        for (uint64_t i = 0; i < sizeof lanes / sizeof lanes[0]; i++) {
+            push_lane(lanes[i], i + 1, bases[b] + i);
+        }
+        uint64_t stamp;
+        assert_true(npi_shard_head_stamp(shard, NPI_CLASS_NORMAL, &stamp));
+        assert_int_equal(stamp, bases[b]);
+        for (uint64_t i = 1; i <= sizeof lanes / sizeof lanes[0]; i++) {
+            assert_int_equal(take(), i);
+        }
+        assert_int_equal(take(), 0);
+        test_shard_fini(&test);
+    }
+    test_shard_init(&test, 8, 1);
+}
+
+static void further_lanes_are_closed_when_empty(void **state)
+{
+    (void)state;
+    test_shard_init(&test, 8, 1);
+    npi_shard_close_lanes(shard);
+    push_lane(1, 1, 1);
+    assert_int_equal(lanes_used(), 1);
+    npi_shard_close_lanes(shard); /* not empty */
+    assert_int_equal(lanes_used(), 1);
+    assert_int_equal(take(), 1);
+    assert_true(npi_ring_claim(&shard->lanes[2], 1));
+    npi_shard_close_lanes(shard); /* somebody may be about to fill one */
+    assert_int_equal(lanes_used(), 1);
+    npi_ring_unclaim(&shard->lanes[2]);
+    assert_true(npi_ring_claim(&shard->lanes[0], 1));
+    npi_shard_close_lanes(shard); /* the first lane has no say in it, but has to be free */
+    assert_int_equal(lanes_used(), 1);
+    npi_ring_unclaim(&shard->lanes[0]);
+    assert_int_equal(push(2, 2, NPI_CLASS_NORMAL, 8), 1);
+    npi_shard_close_lanes(shard);
+    assert_int_equal(lanes_used(), 0);
+    assert_true(npi_shard_claims_free(shard));
+    assert_int_equal(take(), 2);
+    push_lane(1, 3, 3);
+    assert_int_equal(lanes_used(), 1);
+    assert_int_equal(take(), 3);
+}
+
+/* -------------------------------------------------------------------------------- waking */
+
+static uint32_t asleep(void)
+{
+    uint32_t count = 0;
+    for (unsigned i = 0; i < TEST_WORKERS; i++) {
+        count += npi_a32_load_relaxed(&test.sleepers[i].word) == NPI_SLEEPER_ASLEEP;
+    }
+    return count;
+}
+
+static void a_push_wakes_one(void **state)
+{
+    (void)state;
+    test_shard_init(&test, 8, 3);
+    npi_gate_push(&shard->gate, 0);
+    npi_gate_push(&shard->gate, 1);
+    npi_shard_look(shard, NPI_GATE_NOBODY);
+    assert_int_equal(asleep(), 2); /* nothing to do */
+    assert_int_equal(push(1, 1, NPI_CLASS_NORMAL, 8), 1);
+    npi_shard_notify(shard);
+    assert_int_equal(asleep(), 1);
+    assert_int_equal(npi_a32_load_relaxed(&test.sleepers[1].word), NPI_SLEEPER_WOKEN);
+    assert_int_equal(npi_permits_active(npi_gate_permits(&shard->gate)), 1);
+    assert_int_equal(npi_permits_searching(npi_gate_permits(&shard->gate)), 1);
+    /* As long as that one searches nobody else is woken. */
+    npi_shard_notify(shard);
+    npi_shard_look(shard, NPI_GATE_NOBODY);
+    assert_int_equal(asleep(), 1);
+    assert_int_equal(npi_shard_busy(shard), 0);
+    (void)npi_gate_found(&shard->gate);
+    assert_int_equal(npi_shard_busy(shard), 1);
+    npi_shard_look(shard, NPI_GATE_NOBODY);
+    assert_int_equal(asleep(), 0);
+    assert_int_equal(npi_a64_load_relaxed(&shard->gate.wakes), 2);
+}
+
+static void a_worker_that_wakes_itself_is_not_roused(void **state)
+{
+    (void)state;
+    test_shard_init(&test, 8, 1);
+    npi_gate_push(&shard->gate, 2);
+    assert_int_equal(push(1, 1, NPI_CLASS_NORMAL, 8), 1);
+    npi_shard_wake(shard, 2);
+    assert_int_equal(npi_a32_load_relaxed(&test.sleepers[2].word), NPI_SLEEPER_WOKEN);
+    assert_int_equal(npi_a64_load_relaxed(&shard->gate.wakes), 0);
+    assert_int_equal(npi_permits_active(npi_gate_permits(&shard->gate)), 1);
+}
+
+static void at_the_limit_nobody_is_woken(void **state)
+{
+    (void)state;
+    test_shard_init(&test, 8, 0);
+    npi_gate_push(&shard->gate, 0);
+    assert_int_equal(push(1, 1, NPI_CLASS_NORMAL, 8), 1);
+    npi_shard_notify(shard);
+    npi_shard_look(shard, NPI_GATE_NOBODY);
+    assert_int_equal(asleep(), 1);
+    (void)npi_gate_set_limit(&shard->gate, 1);
+    npi_shard_look(shard, NPI_GATE_NOBODY);
+    assert_int_equal(asleep(), 0);
+}
+
+static void without_a_sleeper_control_is_asked_for_a_thread(void **state)
+{
+    (void)state;
+    test_shard_init(&test, 8, 2);
+    assert_int_equal(push(1, 1, NPI_CLASS_NORMAL, 8), 1);
+    /* All threads there may be exist, and none sleeps: the permit is given back. */
+    npi_shard_notify(shard);
+    assert_int_equal(npi_a32_load_relaxed(&shard->starts_wanted), 0);
+    assert_int_equal(npi_permits_active(npi_gate_permits(&shard->gate)), 0);
+    assert_int_equal(npi_permits_searching(npi_gate_permits(&shard->gate)), 0);
+    assert_true(npi_shard_uncount_thread(shard, 0));
+    npi_shard_notify(shard);
+    assert_int_equal(npi_a32_load_relaxed(&shard->starts_wanted), 1);
+    assert_int_equal(npi_a32_load_relaxed(&shard->control_word), 1);
+    assert_int_equal(npi_permits_searching(npi_gate_permits(&shard->gate)), 1); /* the new one's */
+    assert_int_equal(npi_a32_load_relaxed(&shard->threads), TEST_WORKERS);
+}
+
+static void threads_are_counted_up_to_both_limits(void **state)
+{
+    (void)state;
+    test_shard_init(&test, 8, 1);
+    assert_false(npi_shard_count_thread(shard)); /* no slot */
+    assert_int_equal(npi_a32_load_relaxed(&shard->threads_wanted), 0);
+    assert_int_equal(npi_a32_load_relaxed(&test.pool.threads), TEST_WORKERS);
+    while (npi_shard_uncount_thread(shard, 2)) {
+    }
+    assert_int_equal(npi_a32_load_relaxed(&shard->threads), 2);
+    assert_int_equal(npi_a32_load_relaxed(&test.pool.threads), 2);
+    assert_true(npi_shard_uncount_thread(shard, 0));
+    npi_shard_recount_thread(shard);
+    assert_int_equal(npi_a32_load_relaxed(&shard->threads), 2);
+    assert_int_equal(npi_a32_load_relaxed(&test.pool.threads), 2);
+    /* Others have taken all the pool's threads: said to control, which asks them. */
+    npi_a32_store_relaxed(&test.pool.threads, npi_pool_threads_max(&test.pool, TEST_WORKERS));
+    assert_false(npi_shard_count_thread(shard));
+    assert_int_equal(npi_a32_load_relaxed(&shard->threads_wanted), 1);
+    assert_int_equal(npi_a32_load_relaxed(&shard->threads), 2);
+    (void)npi_a32_add_relaxed(&test.pool.threads, (uint32_t)-1);
+    assert_true(npi_shard_count_thread(shard));
+    assert_int_equal(npi_a32_load_relaxed(&shard->threads), 3);
+}
+
+/* ---------------------------------------------------------------------------------- view */
+
+static void the_view_comes_back_as_published(void **state)
+{
+    (void)state;
+    test_shard_init(&test, 8, 1);
+    struct npi_shard_view view, seen;
+    npi_shard_view_read(shard, &seen);
+    memset(&view, 0, sizeof view);
+    assert_memory_equal(&seen, &view, sizeof view);
+    for (size_t i = 0; i < sizeof view; i++) {
+        ((unsigned char *)&view)[i] = (unsigned char)(i + 1);
+    }
+    npi_shard_view_publish(shard, &view);
+    npi_shard_view_read(shard, &seen);
+    assert_memory_equal(&seen, &view, sizeof view);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_teardown(the_best_class_goes_first, fini),
+        cmocka_unit_test_teardown(a_bound_is_for_all_classes_together, fini),
+        cmocka_unit_test_teardown(as_many_of_a_batch_as_there_is_room_for, fini),
+        cmocka_unit_test_teardown(a_closed_pool_takes_nothing, fini),
+        cmocka_unit_test_teardown(counts_follow_every_task, fini),
+        cmocka_unit_test_teardown(what_a_taker_refuses_stays, fini),
+        cmocka_unit_test_teardown(a_held_lane_is_gone_round, fini),
+        cmocka_unit_test_teardown(the_bound_holds_over_all_lanes, fini),
+        cmocka_unit_test_teardown(the_oldest_goes_first_whatever_its_lane, fini),
+        cmocka_unit_test_teardown(further_lanes_are_closed_when_empty, fini),
+        cmocka_unit_test_teardown(a_push_wakes_one, fini),
+        cmocka_unit_test_teardown(a_worker_that_wakes_itself_is_not_roused, fini),
+        cmocka_unit_test_teardown(at_the_limit_nobody_is_woken, fini),
+        cmocka_unit_test_teardown(without_a_sleeper_control_is_asked_for_a_thread, fini),
+        cmocka_unit_test_teardown(threads_are_counted_up_to_both_limits, fini),
+        cmocka_unit_test_teardown(the_view_comes_back_as_published, fini),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
