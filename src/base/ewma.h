@@ -12,7 +12,7 @@
 
 /*
  * Weight of a sample that covers `elapsed_ns`, for a mean with time constant `tau_ns`.
- * 1/(1 + x + x^2/2) stands for exp(-x): off by under 0.3 % of the weight at x = 0.2 (tick 10 ms,
+ * 1/(1 + x + x^2/2) stands for exp(-x): off by 0.5 % of the weight at x = 0.2 (tick 10 ms,
  * constant 50 ms), and unlike a truncated series it stays within (0, 1] for any x, so a late tick
  * can never overshoot.
  */
