@@ -167,35 +167,59 @@ static int add_memoryless_nodes(struct npi_machine *machine, const char *root,
     return 0;
 }
 
-/* Fills unknown distances from the nodes' own rows, whose columns are the online nodes in order. */
+/* The numbers of a row; false when there are not `wanted` of them. */
+static bool read_row(const char *root, unsigned node, unsigned *row, size_t wanted)
+{
+    char *text = npi_sysfs_read(root, NODE_DIRECTORY "/node%u/distance", node);
+    char *at = text;
+    size_t count = 0;
+    while (text != NULL && count <= wanted) {
+        char *end;
+        unsigned long value = strtoul(at, &end, 10);
+        if (end == at)
+            break;
+        if (count < wanted)
+            row[count] = value >= 10 && value <= 65535 ? (unsigned)value : 0;
+        count++;
+        at = end;
+    }
+    free(text);
+    return count == wanted;
+}
+
+/*
+ * Fills unknown distances from the nodes' own rows. Their columns are the online nodes in order; a row
+ * of another length means something else and is left alone.
+ */
 static int read_distance_rows(struct npi_machine *machine, const char *root,
-                              const struct npi_cpuset *online)
+                              const struct npi_cpuset *listed)
 {
     size_t count = machine->node_count;
-    if (machine->distance == NULL) {
+    struct npi_cpuset online = {0};
+    char *text = npi_sysfs_read(root, NODE_DIRECTORY "/online");
+    if (text == NULL || npi_cpuset_parse(&online, text, NULL) != NPI_CPUSET_PARSED)
+        npi_cpuset_copy(&online, listed);
+    free(text);
+    size_t columns = npi_cpuset_count(&online);
+    unsigned *row = calloc(columns + 1, sizeof *row);
+    if (machine->distance == NULL)
         machine->distance = calloc(count * count, sizeof *machine->distance);
-        if (machine->distance == NULL)
-            return -ENOMEM;
-    }
-    for (unsigned from = 0; from < count; from++) {
-        char *text =
-            npi_sysfs_read(root, NODE_DIRECTORY "/node%u/distance", machine->nodes[from].os_index);
-        char *at = text;
-        for (int id = npi_cpuset_next(online, -1); text != NULL && id >= 0;
-             id = npi_cpuset_next(online, id)) {
-            char *end;
-            unsigned long value = strtoul(at, &end, 10);
-            if (end == at)
-                break;
-            at = end;
+    bool done = row != NULL && machine->distance != NULL;
+    for (unsigned from = 0; done && from < count; from++) {
+        size_t column = 0;
+        if (!read_row(root, machine->nodes[from].os_index, row, columns))
+            continue;
+        for (int id = npi_cpuset_next(&online, -1); id >= 0; id = npi_cpuset_next(&online, id)) {
             int to = npi_machine_node_slot(machine, (unsigned)id);
             unsigned *entry = to >= 0 ? &machine->distance[from * count + (size_t)to] : NULL;
-            if (entry != NULL && *entry == 0 && value >= 10 && value <= 65535)
-                *entry = (unsigned)value;
+            if (entry != NULL && *entry == 0)
+                *entry = row[column];
+            column++;
         }
-        free(text);
     }
-    return 0;
+    free(row);
+    npi_cpuset_fini(&online);
+    return done ? 0 : -ENOMEM;
 }
 
 /* What /sys says about nodes beyond hwloc. Files that are missing leave things unknown. */

@@ -10,11 +10,6 @@ static bool copy_string(char **to, const char *from)
     return from == NULL || *to != NULL;
 }
 
-static bool equal_strings(const char *a, const char *b)
-{
-    return a == b || (a != NULL && b != NULL && strcmp(a, b) == 0);
-}
-
 void npi_placed_shards_free(struct npi_placed_shard *shards, unsigned count)
 {
     for (unsigned i = 0; i < count; i++) {
@@ -132,6 +127,5 @@ bool npi_placement_equal(const struct numapool_placement *a, const struct numapo
            a->quota == b->quota && a->on_missing == b->on_missing &&
            a->memory_policy == b->memory_policy && a->pages == b->pages &&
            a->shard_memory_bytes == b->shard_memory_bytes && a->expect_nodes == b->expect_nodes &&
-           a->expect_packages == b->expect_packages && a->expect_cpus == b->expect_cpus &&
-           equal_strings(a->machine, b->machine) && equal_strings(a->name, b->name);
+           a->expect_packages == b->expect_packages && a->expect_cpus == b->expect_cpus;
 }

@@ -65,7 +65,8 @@ bool npi_placement_copy(struct numapool_placement **to, const struct numapool_pl
 void npi_placement_free(struct numapool_placement *placement); /* NULL is fine */
 void npi_placed_shards_free(struct npi_placed_shard *shards, unsigned count);
 
-/* Whether both say the same; where it was said does not matter. NULL equals an empty one. */
+/* Whether both place alike; where it was said, and whose strings they own, does not matter. NULL equals
+   an empty one. */
 bool npi_placement_equal(const struct numapool_placement *a, const struct numapool_placement *b);
 
 #endif

@@ -467,6 +467,10 @@ static void dumps_load_back_equal(void **state)
     expect_dump_loads_back(&config);
     unload(&config);
 
+    config = plain_config(); /* nothing in quotes is taken for structure */
+    config.machine = "/\"{([#//*@include;,=\\\"\\/x.xml";
+    expect_dump_loads_back(&config);
+
     uint64_t seed = 8;
     for (unsigned round = 0; round < 200; round++) {
         config = plain_config();

@@ -7,6 +7,7 @@
 
 #include "topology/discover.h"
 #include "topology/place.h"
+#include "topology/text.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -218,15 +219,19 @@ static void make_four_packages(void)
         make_cpu(cpu, cpu / 2, cpu % 2, alone[cpu]);
 }
 
-static void nodes_without_memory_or_cpus_are_completed(void **state)
+/* hwloc may keep a node without memory or leave it out; without this file it leaves it out. */
+static void complete_nodes(bool hwloc_keeps)
 {
-    (void)state;
     struct npi_machine machine = {0};
+    char *map = npi_text_format("%s/sys/devices/system/node/node1/cpumap", root);
     make_four_packages();
     make_node(0, "0-1", 1, 400000, "10 28 30 17");
     make_node(1, "2-3", 1, 0, "28 10 17 30"); /* CPUs only */
     make_node(2, "4-7", 1, 300000, "30 17 10 28");
     make_node(3, "", 1, 200000, "17 30 28 10"); /* memory only */
+    if (!hwloc_keeps)
+        assert_int_equal(unlink(map), 0);
+    free(map);
     discover_tree(&machine, "0-7");
     assert_int_equal(machine.node_count, 4);
     assert_true(machine.nodes[1].memoryless && !machine.nodes[0].memoryless);
@@ -265,6 +270,20 @@ static void nodes_without_memory_or_cpus_are_completed(void **state)
     check_plan(plan, &machine, "with a CPU from nowhere");
     npi_plan_free(plan);
     npi_machine_fini(&machine);
+
+    /* A row that does not fit the online nodes is not believed. */
+    write_file(root, "/sys/devices/system/node/node1/distance", "28 10 17\n");
+    discover_tree(&machine, "0-7");
+    assert_int_equal(machine.node_count, 4);
+    assert_int_equal(npi_machine_distance(&machine, 1, 2), 0);
+    npi_machine_fini(&machine);
+}
+
+static void nodes_without_memory_or_cpus_are_completed(void **state)
+{
+    (void)state;
+    complete_nodes(false);
+    complete_nodes(true);
 }
 
 static void cpu_max_is_part_of_the_machine(void **state)
