@@ -12,8 +12,8 @@
 void *numapool_scratch(size_t bytes)
 {
     struct npi_worker *self = npi_worker_self;
-    if (self == NULL || self->task == NULL || bytes == 0) {
-        return NULL;
+    if (self == NULL || self->task == NULL || bytes == 0 || npi_pool_forked(self->shard->pool)) {
+        return NULL; /* in a child another thread of the parent may hold a lock for ever */
     }
     return npi_scratch_take(&self->scratch, bytes);
 }
