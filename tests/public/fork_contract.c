@@ -1,0 +1,235 @@
+/*
+ * fork() beside a live pool: in the child every call says so at once and none hangs, whatever the
+ * parent's threads were doing at that moment; the parent goes on as if nothing had happened.
+ */
+#include "contract.h"
+
+#include <errno.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#if defined(__SANITIZE_THREAD__)
+#define THREADS_AFTER_FORK 0 /* the thread sanitizer ends a child that starts some */
+#elif defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+#define THREADS_AFTER_FORK 0
+#endif
+#endif
+#ifndef THREADS_AFTER_FORK
+#define THREADS_AFTER_FORK 1
+#endif
+
+#define CHILD_SECONDS 30 /* then it hangs */
+
+struct scene {
+    numapool *pool;
+    numapool_group *group;
+    void *memory;
+};
+
+static int wrong_line;
+
+#define EXPECT(condition)                                                                          \
+    do {                                                                                           \
+        if (!(condition) && wrong_line == 0) {                                                     \
+            wrong_line = __LINE__;                                                                 \
+        }                                                                                          \
+    } while (0)
+
+static void call_everything(struct scene *scene)
+{
+    numapool *pool = scene->pool;
+    struct numapool_task task = {.run = count_run};
+    EXPECT(numapool_submit(pool, count_run, NULL) == NUMAPOOL_E_FORKED);
+    EXPECT(numapool_submit_task(pool, &task) == NUMAPOOL_E_FORKED);
+    EXPECT(numapool_submit_wait(pool, &task, 0) == NUMAPOOL_E_FORKED);
+    EXPECT(numapool_submit_wait(pool, &task, FOREVER) == NUMAPOOL_E_FORKED);
+    size_t accepted = 77;
+    EXPECT(numapool_submit_batch(pool, &task, 1, &accepted) == NUMAPOOL_E_FORKED);
+    EXPECT(numapool_drain(pool, 0) == NUMAPOOL_E_FORKED);
+    EXPECT(numapool_drain(pool, FOREVER) == NUMAPOOL_E_FORKED);
+    EXPECT(numapool_set_budget(pool, 2) == NUMAPOOL_E_FORKED);
+    EXPECT(numapool_retry_after_ns(pool) == 0);
+    numapool_group *group = NULL;
+    EXPECT(numapool_group_create(&group, pool) == NUMAPOOL_E_FORKED && group == NULL);
+    EXPECT(numapool_group_wait(scene->group, 0) == NUMAPOOL_E_FORKED);
+    EXPECT(numapool_group_wait(scene->group, FOREVER) == NUMAPOOL_E_FORKED);
+    EXPECT(numapool_alloc(pool, 0, 100) == NULL);
+    EXPECT(numapool_alloc(pool, -1, 100000) == NULL);
+    numapool_free(pool, scene->memory);
+    EXPECT(numapool_node_of(pool, scene->memory) == -1);
+    EXPECT(numapool_scratch(100) == NULL);
+    EXPECT(numapool_scratch(1000000) == NULL);
+    numapool_block_begin();
+    numapool_block_end();
+    struct numapool_stats stats = {.struct_size = sizeof stats};
+    EXPECT(numapool_stats(pool, &stats) == NUMAPOOL_E_FORKED);
+    struct numapool_shard_stats shard = {.struct_size = sizeof shard};
+    EXPECT(numapool_shard_stats(pool, 0, &shard) == NUMAPOOL_E_FORKED);
+    size_t needed = 0;
+    EXPECT(numapool_stats_prometheus(pool, NULL, 0, &needed) == NUMAPOOL_E_FORKED);
+    EXPECT(numapool_plan_write(pool, 2) == NUMAPOOL_E_FORKED);
+    EXPECT(numapool_group_cancel(scene->group) == NUMAPOOL_OK); /* of the child's own copy */
+    EXPECT(numapool_group_destroy(scene->group) == NUMAPOOL_OK);
+    EXPECT(numapool_destroy(pool) == NUMAPOOL_E_FORKED);
+    EXPECT(numapool_destroy(NULL) == NUMAPOOL_OK);
+}
+
+static void use_own_pool(void)
+{
+    struct numapool_config config;
+    numapool *pool = NULL;
+    config_of(&config, &(struct kind){.machine = machine_of(2), .workers_max = 4});
+    atomic_int ran = 0;
+    EXPECT(numapool_create(&pool, &config, NULL) == NUMAPOOL_OK);
+    if (pool != NULL) {
+        EXPECT(numapool_submit(pool, count_run, &ran) == NUMAPOOL_OK);
+        EXPECT(numapool_drain(pool, FOREVER) == NUMAPOOL_OK);
+        EXPECT(atomic_load(&ran) == 1);
+        EXPECT(numapool_destroy(pool) == NUMAPOOL_OK);
+    }
+}
+
+/* Returns in the parent only. */
+static void fork_and_call(struct scene *scene, bool makes_own)
+{
+    pid_t child = fork();
+    if (child == 0) {
+        alarm(CHILD_SECONDS);
+        wrong_line = 0;
+        call_everything(scene);
+        if (makes_own) {
+            use_own_pool();
+        }
+        if (wrong_line != 0) {
+            fprintf(stderr, "in the child, line %d: not what it should be\n", wrong_line);
+        }
+        _exit(wrong_line != 0);
+    }
+    CHECK(child > 0);
+    int status = -1;
+    while (waitpid(child, &status, 0) < 0 && errno == EINTR) {
+    }
+    CHECK(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+}
+
+struct submitter {
+    struct scene *scene;
+    atomic_bool stop;
+    atomic_int ran, members_ran;
+    int accepted, members_accepted;
+    pthread_t thread;
+};
+
+static void allocate_a_little(void *arg)
+{
+    struct submitter *submitter = arg;
+    void *memory = numapool_alloc(submitter->scene->pool, -1, 3000);
+    char *scratch = numapool_scratch(70000);
+    if (scratch != NULL) {
+        scratch[69999] = 1;
+    }
+    numapool_free(submitter->scene->pool, memory);
+    atomic_fetch_add(&submitter->ran, 1);
+}
+
+static void *submit_all_the_time(void *arg)
+{
+    struct submitter *submitter = arg;
+    while (!atomic_load(&submitter->stop)) {
+        int result = numapool_submit(submitter->scene->pool, allocate_a_little, submitter);
+        CHECK(result != NUMAPOOL_E_FORKED);
+        submitter->accepted += result == NUMAPOOL_OK;
+        struct numapool_task task = {.run = count_run,
+                                     .arg = &submitter->members_ran,
+                                     .group = submitter->scene->group,
+                                     .bytes = 100};
+        result = numapool_submit_task(submitter->scene->pool, &task);
+        CHECK(result != NUMAPOOL_E_FORKED);
+        submitter->members_accepted += result == NUMAPOOL_OK;
+        if (result != NUMAPOOL_OK) {
+            rest();
+        }
+    }
+    return NULL;
+}
+
+static void the_child_is_told_and_the_parent_goes_on(void **state)
+{
+    (void)state;
+    struct scene scene;
+    scene.pool = make(&(struct kind){
+        .machine = machine_of(2), .workers_max = 4, .memory_bytes = UINT64_C(64) << 20});
+    assert_int_equal(numapool_group_create(&scene.group, scene.pool), NUMAPOOL_OK);
+    scene.memory = numapool_alloc(scene.pool, 1, 1000);
+    assert_non_null(scene.memory);
+    struct submitter submitter = {.scene = &scene};
+    assert_int_equal(pthread_create(&submitter.thread, NULL, submit_all_the_time, &submitter), 0);
+    EVENTUALLY(atomic_load(&submitter.ran) > 0);
+    int threads = threads_named("np/n0/ctl");
+    for (int i = 0; i < TIMES(200, 60); i++) {
+        fork_and_call(&scene, THREADS_AFTER_FORK && i % 20 == 0);
+    }
+    assert_int_equal(threads_named("np/n0/ctl"), threads);
+    int ran = atomic_load(&submitter.ran);
+    EVENTUALLY(atomic_load(&submitter.ran) > ran); /* still going */
+    atomic_store(&submitter.stop, true);
+    pthread_join(submitter.thread, NULL);
+    assert_int_equal(numapool_group_wait(scene.group, FOREVER), NUMAPOOL_OK);
+    assert_int_equal(numapool_drain(scene.pool, FOREVER), NUMAPOOL_OK);
+    assert_int_equal(atomic_load(&submitter.ran), submitter.accepted);
+    assert_int_equal(atomic_load(&submitter.members_ran), submitter.members_accepted);
+    numapool_free(scene.pool, scene.memory);
+    assert_int_equal(stats_of(scene.pool).bytes_in_use, 0);
+    assert_int_equal(numapool_group_destroy(scene.group), NUMAPOOL_OK);
+    finish(scene.pool);
+}
+
+struct inside {
+    struct scene *scene;
+    atomic_int forked;
+};
+
+static void fork_inside(void *arg)
+{
+    struct inside *inside = arg;
+    char *before = numapool_scratch(1000);
+    fork_and_call(inside->scene, false);
+    CHECK(before != NULL && numapool_scratch(1000) != NULL); /* still a task of the parent */
+    atomic_fetch_add(&inside->forked, 1);
+}
+
+/* The child is then a copy of a worker that had a task: also there nothing is taken from the pool. */
+static void a_task_may_fork(void **state)
+{
+    (void)state;
+    struct scene scene;
+    scene.pool = make(&(struct kind){
+        .machine = machine_of(2), .workers_max = 4, .memory_bytes = UINT64_C(64) << 20});
+    assert_int_equal(numapool_group_create(&scene.group, scene.pool), NUMAPOOL_OK);
+    scene.memory = numapool_alloc(scene.pool, 0, 1000);
+    struct submitter submitter = {.scene = &scene};
+    assert_int_equal(pthread_create(&submitter.thread, NULL, submit_all_the_time, &submitter), 0);
+    struct inside inside = {.scene = &scene};
+    const int count = TIMES(100, 30);
+    for (int i = 0; i < count; i++) {
+        struct numapool_task task = {.run = fork_inside, .arg = &inside, .bytes = 500};
+        assert_int_equal(numapool_submit_wait(scene.pool, &task, FOREVER), NUMAPOOL_OK);
+    }
+    EVENTUALLY(atomic_load(&inside.forked) == count);
+    atomic_store(&submitter.stop, true);
+    pthread_join(submitter.thread, NULL);
+    assert_int_equal(numapool_drain(scene.pool, FOREVER), NUMAPOOL_OK);
+    assert_int_equal(atomic_load(&submitter.ran), submitter.accepted);
+    assert_int_equal(numapool_group_destroy(scene.group), NUMAPOOL_OK);
+    finish(scene.pool);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(the_child_is_told_and_the_parent_goes_on),
+        cmocka_unit_test(a_task_may_fork),
+    };
+    return RUN(tests);
+}
