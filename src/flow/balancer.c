@@ -146,7 +146,7 @@ static void publish(struct npi_tick *tick, struct npi_shard *shard)
     const struct npi_policy_params *params = &shard->pool->params;
     const struct npi_scale_result *result = &tick->result;
     uint32_t limit = npi_permits_limit(npi_gate_permits(&shard->gate));
-    uint32_t reach = shard->pool->balancer.reach[shard->index];
+    uint32_t reach = (uint32_t)npi_a64_load_relaxed(&shard->reach);
     struct npi_shard_view view;
     memset(&view, 0, sizeof view);
 
@@ -262,6 +262,7 @@ static void deal(struct numapool *pool)
     for (unsigned i = 0; i < pool->shard_count; i++) {
         uint32_t limit = npi_scale_limit(balancer->shards[i].cap_workers, balancer->quota[i]);
         npi_a64_store_relaxed(&pool->shards[i]->quota, balancer->quota[i]);
+        npi_a64_store_relaxed(&pool->shards[i]->reach, balancer->reach[i]);
         npi_a64_store_relaxed(&pool->shards[i]->cap, balancer->shards[i].cap_workers);
         limits[i] = limit;
     }
@@ -283,6 +284,7 @@ void npi_balancer_apply_budget(struct numapool *pool)
             limits[i] = most != 0 && part > most ? most : part;
             balancer->quota[i] = balancer->reach[i] = limits[i];
             npi_a64_store_relaxed(&pool->shards[i]->quota, limits[i]);
+            npi_a64_store_relaxed(&pool->shards[i]->reach, limits[i]);
             npi_a64_store_relaxed(&pool->shards[i]->cap, limits[i]);
         }
         set_limits(pool, limits);

@@ -118,6 +118,7 @@ struct npi_shard {
     npi_a64 threads_started;
     npi_a64 threads_exited;
     npi_a64 quota;
+    npi_a64 reach; /* what its quota may grow to; a hint, as quota and cap are outside the balancer */
     npi_a64 cap;
     npi_a32 slots_used; /* worker slots ever used; written by control, before the slot's thread starts */
     struct npi_control *control;
