@@ -467,6 +467,17 @@ static void dumps_load_back_equal(void **state)
     expect_dump_loads_back(&config);
     unload(&config);
 
+    /* Explicit shards have the say over `shards`, so the dump has only them. */
+    config = load_text("version = 1; shard = ( { cpus = \"0-3\"; } );");
+    config.shards = NUMAPOOL_PER_L3;
+    char *text = capture(dump, &config);
+    struct numapool_config again = load_text(text);
+    assert_true(npi_placement_equal(config.placement, again.placement));
+    assert_int_equal(again.shards, NUMAPOOL_PER_NODE);
+    unload(&again);
+    unload(&config);
+    free(text);
+
     config = plain_config(); /* nothing in quotes is taken for structure */
     config.machine = "/\"{([#//*@include;,=\\\"\\/x.xml";
     expect_dump_loads_back(&config);
