@@ -132,7 +132,7 @@ static void two_producers_two_consumers(void **state)
     (void)state;
     run_traffic(2, 2, 1, 0, 10000);
     run_traffic(2, 2, 4, NEAR_64, 20000);
-    run_traffic(2, 2, 64, NEAR_32, 40000);
+    run_traffic(2, 2, 256, NEAR_32, 80000);
 }
 
 static void four_producers_one_consumer(void **state)
@@ -146,7 +146,7 @@ static void one_producer_four_consumers(void **state)
 {
     (void)state;
     run_traffic(1, 4, 3, NEAR_64, 20000);
-    run_traffic(1, 4, 64, 0, 40000);
+    run_traffic(1, 4, 256, 0, 120000);
 }
 
 /* ---------------------------------------------------------------------- a producer stops */
