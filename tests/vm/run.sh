@@ -13,6 +13,7 @@
 #               NUMAPOOL_VM_BOOT_S     seconds to wait for the boot, 60 if unset
 #               NUMAPOOL_VM_APPEND     more words for the kernel's command line
 #               NUMAPOOL_VM_GUEST      directory with built `runner` and `quit`; else built by $CC
+#               NUMAPOOL_VM_FILES      directories, with colons between them, for the guest to have too
 #               NUMAPOOL_VM_KERNEL     see kernel.sh
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -73,6 +74,11 @@ done
 for path in "$@"; do
     if [ -d "$path" ]; then cp -rL "$path"/. "$root/t/"; else cp -L "$path" "$root/t/"; fi
 done
+IFS=: read -ra files <<<"${NUMAPOOL_VM_FILES:-}"
+for path in "${files[@]}"; do
+    mkdir -p "$root$(dirname "$path")"
+    cp -rL "$path" "$root$(dirname "$path")/"
+done
 # ldd also fails for what is no dynamic program (busybox, scripts); only its answers count.
 find "$root/bin" "$root/t" -type f -perm /111 -exec ldd {} + >"$work/ldd" 2>/dev/null || true
 if grep 'not found' "$work/ldd"; then
@@ -83,6 +89,13 @@ awk '$2 == "=>" && $3 ~ /^\// { print $3 } $1 ~ /^\// && $1 !~ /:$/ { print $1 }
     sort -u | while read -r library; do
     mkdir -p "$root$(dirname "$library")"
     cp -L "$library" "$root$library"
+    # The C library opens this one by itself when a thread is ended from inside; ldd cannot know.
+    case $library in
+    */libc.so.6)
+        unwinder=$(dirname "$library")/libgcc_s.so.1
+        [ ! -e "$unwinder" ] || cp -L "$unwinder" "$root$unwinder"
+        ;;
+    esac
 done
 (cd "$root" && find . | cpio -o -H newc -R 0:0 2>/dev/null) >"$work/initrd"
 
