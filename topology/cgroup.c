@@ -125,8 +125,8 @@ static bool find_group(const char *root, const char *controller, struct group *g
     char *mounts = path != NULL ? npi_sysfs_read(root, "/proc/self/mountinfo") : NULL;
     bool found = false;
     char *rest = NULL;
-    for (char *line = mounts != NULL ? strtok_r(mounts, "\n", &rest) : NULL;
-         line != NULL && !found; line = strtok_r(NULL, "\n", &rest))
+    for (char *line = mounts != NULL ? strtok_r(mounts, "\n", &rest) : NULL; line != NULL && !found;
+         line = strtok_r(NULL, "\n", &rest))
         found = match_mount(line, controller, path, group);
     free(groups);
     free(path);

@@ -8,7 +8,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* CPUs' worth per period, the smallest of all ancestors; 0 = no limit. root NULL = the real files. */
+/* CPUs' worth per period, the smallest of all ancestors; 0 = no limit. root NULL = the real files.
+ */
 double npi_cgroup_cpu_limit(const char *root);
 
 /* Bytes until the tightest limit of all ancestors; false = no limit. */

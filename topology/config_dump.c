@@ -94,7 +94,8 @@ static struct numapool_config shown_of(const struct numapool_config *config)
 int numapool_config_dump(const struct numapool_config *config, int fd)
 {
     struct npi_text text = {0};
-    if (!npi_config_size_known(config) || npi_settings_validate(config, NULL) == NUMAPOOL_E_CONFIG ||
+    if (!npi_config_size_known(config) ||
+        npi_settings_validate(config, NULL) == NUMAPOOL_E_CONFIG ||
         (config->workers_max > 0 && config->workers_min > config->workers_max))
         return NUMAPOOL_E_INVALID;
     struct numapool_config shown = shown_of(config);

@@ -10,7 +10,8 @@ bool npi_config_size_known(const struct numapool_config *config)
     return config != NULL && config->struct_size >= offsetof(struct numapool_config, reserved);
 }
 
-/* A caller's struct may be older and shorter, or newer with additions at its end that we leave be. */
+/* A caller's struct may be older and shorter, or newer with additions at its end that we leave be.
+ */
 static size_t shared_size(const struct numapool_config *config)
 {
     return config->struct_size < sizeof *config ? config->struct_size : sizeof *config;
@@ -29,7 +30,8 @@ int npi_config_edit_begin(struct npi_config_edit *edit, struct numapool_config *
         placement = calloc(1, sizeof *placement);
     if (placement == NULL)
         return NUMAPOOL_E_NOMEM;
-    /* Strings that the old placement owns now belong to its copy; the program's own stay its own. */
+    /* Strings that the old placement owns now belong to its copy; the program's own stay its own.
+     */
     if (target->placement != NULL && target->machine == target->placement->machine)
         edit->config.machine = placement->machine;
     if (target->placement != NULL && target->name == target->placement->name)
@@ -82,8 +84,10 @@ int numapool_config_load(struct numapool_config *config, const char *path,
         return refuse(NUMAPOOL_E_INVALID, "path is NULL; name a configuration file", error);
     int result = npi_config_edit_begin(&edit, config);
     if (result == NUMAPOOL_E_INVALID)
-        return refuse(result, "the configuration is NULL or was not set up by "
-                              "numapool_config_init()", error);
+        return refuse(result,
+                      "the configuration is NULL or was not set up by "
+                      "numapool_config_init()",
+                      error);
     if (result != NUMAPOOL_OK)
         return refuse(result, "out of memory", error);
     npi_config_file_apply(&edit, path);

@@ -11,7 +11,7 @@
 
 struct npi_config_edit {
     struct numapool_config *target;
-    struct numapool_config config;        /* the copy; its placement is always set */
+    struct numapool_config config; /* the copy; its placement is always set */
     struct npi_mistakes mistakes;
 };
 

@@ -99,9 +99,10 @@ int numapool_config_env(struct numapool_config *config, struct numapool_error *e
         if (error != NULL) {
             *error = (struct numapool_error){.count = 1};
             snprintf(error->text, sizeof error->text, "%s",
-                     result == NUMAPOOL_E_INVALID ? "the configuration is NULL or was not set up by "
-                                                    "numapool_config_init()"
-                                                  : "out of memory");
+                     result == NUMAPOOL_E_INVALID
+                         ? "the configuration is NULL or was not set up by "
+                           "numapool_config_init()"
+                         : "out of memory");
         }
         return result;
     }

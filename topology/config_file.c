@@ -118,11 +118,12 @@ bool npi_reader_repeated(const char *name)
     return length > 1 && name[length - 1] == '*';
 }
 
-void npi_reader_wrong_type(struct npi_config_reader *reader, const config_setting_t *at, const char *path,
-                       const char *wanted)
+void npi_reader_wrong_type(struct npi_config_reader *reader, const config_setting_t *at,
+                           const char *path, const char *wanted)
 {
-    npi_mistakes_add(reader->mistakes, npi_reader_line(at), "%s:%d: %s: it is %s; what is wanted is %s",
-                     reader->path, npi_reader_line(at), path, type_name(at), wanted);
+    npi_mistakes_add(reader->mistakes, npi_reader_line(at),
+                     "%s:%d: %s: it is %s; what is wanted is %s", reader->path, npi_reader_line(at),
+                     path, type_name(at), wanted);
 }
 
 /* Numbers arrive in several dresses; false: one that this setting does not take. */
@@ -148,7 +149,7 @@ static bool take_number(const struct npi_setting *setting, const config_setting_
  * refused: a file has numbers for them.
  */
 bool npi_reader_take(struct npi_config_reader *reader, const struct npi_setting *setting,
-                       const config_setting_t *at, const char *path, struct npi_value *value)
+                     const config_setting_t *at, const char *path, struct npi_value *value)
 {
     char *what = NULL, *wants = npi_setting_wants(setting);
     bool fine = false, negative = false;
@@ -170,7 +171,8 @@ bool npi_reader_take(struct npi_config_reader *reader, const struct npi_setting 
     } else if (setting->kind == NPI_SETTING_TIME && is_integer(at)) {
         long long number = config_setting_get_int64(at);
         what = npi_text_format("the number %lld has no unit; write \"%lldns\", \"%lldus\" or "
-                               "\"%lldms\"", number, number, number, number);
+                               "\"%lldms\"",
+                               number, number, number, number);
     } else {
         if (wants != NULL)
             npi_reader_wrong_type(reader, at, path, wants);
@@ -182,20 +184,20 @@ bool npi_reader_take(struct npi_config_reader *reader, const struct npi_setting 
     if (!fine && what == NULL)
         reader->mistakes->no_memory = true;
     else if (!fine)
-        npi_mistakes_add(reader->mistakes, npi_reader_line(at), "%s:%d: %s: %s", reader->path, npi_reader_line(at),
-                         path, what);
+        npi_mistakes_add(reader->mistakes, npi_reader_line(at), "%s:%d: %s: %s", reader->path,
+                         npi_reader_line(at), path, what);
     free(what);
     free(wants);
     return fine;
 }
 
-void npi_reader_unknown(struct npi_config_reader *reader, const config_setting_t *at, const char *prefix,
-                         const char *suggestion, const char *known)
+void npi_reader_unknown(struct npi_config_reader *reader, const config_setting_t *at,
+                        const char *prefix, const char *suggestion, const char *known)
 {
     const char *name = config_setting_name(at);
     struct npi_text text = {0};
-    npi_text_add(&text, "%s:%d: %s%s: there is no such setting; ", reader->path, npi_reader_line(at),
-                 prefix, name);
+    npi_text_add(&text, "%s:%d: %s%s: there is no such setting; ", reader->path,
+                 npi_reader_line(at), prefix, name);
     if (suggestion != NULL)
         npi_text_add(&text, "did you mean \"%s\"?", suggestion);
     else
@@ -222,10 +224,10 @@ static void read_group(struct npi_config_reader *reader, const config_setting_t 
         const struct npi_setting *setting = npi_setting_find(which, name);
         if (setting == NULL) {
             npi_reader_unknown(reader, at, which == NPI_GROUP_POOL ? "pool." : "expect.",
-                         npi_setting_suggest(which, name),
-                         which == NPI_GROUP_POOL
-                             ? "a dump of any configuration lists all there are"
-                             : "possible: \"nodes\", \"packages\" and \"cpus\"");
+                               npi_setting_suggest(which, name),
+                               which == NPI_GROUP_POOL
+                                   ? "a dump of any configuration lists all there are"
+                                   : "possible: \"nodes\", \"packages\" and \"cpus\"");
             continue;
         }
         if (which == NPI_GROUP_POOL && strcmp(name, "workers_max") == 0)
@@ -272,13 +274,15 @@ static void check_together(struct npi_config_reader *reader, const config_settin
     if (reader->shards != NULL && shard_list != NULL)
         npi_mistakes_add(reader->mistakes, npi_reader_line(reader->shards),
                          "%s:%d: pool.shards: shard in line %d lists the shards one by one; keep "
-                         "one of the two", reader->path, npi_reader_line(reader->shards),
+                         "one of the two",
+                         reader->path, npi_reader_line(reader->shards),
                          npi_reader_line(shard_list));
     if (reader->workers_max != NULL && reader->workers_min != NULL && config->workers_max > 0 &&
         config->workers_min > config->workers_max)
         npi_mistakes_add(reader->mistakes, npi_reader_line(reader->workers_min),
                          "%s:%d: pool.workers_min: %u is more than workers_max in line %d; at most "
-                         "%u", reader->path, npi_reader_line(reader->workers_min), config->workers_min,
+                         "%u",
+                         reader->path, npi_reader_line(reader->workers_min), config->workers_min,
                          npi_reader_line(reader->workers_max), config->workers_max);
 }
 
@@ -301,14 +305,16 @@ static void read_root(struct npi_config_reader *reader, const config_setting_t *
         else if (npi_setting_find(NPI_GROUP_POOL, name) != NULL)
             npi_mistakes_add(reader->mistakes, npi_reader_line(at),
                              "%s:%d: %s: this setting belongs into the group pool; write "
-                             "pool = { %s = ...; };", reader->path, npi_reader_line(at), name, name);
+                             "pool = { %s = ...; };",
+                             reader->path, npi_reader_line(at), name, name);
         else {
             const char *nearest = NULL;
             for (size_t k = 0; k < sizeof known / sizeof *known && nearest == NULL; k++)
                 if (npi_word_distance(name, known[k], 2) <= 2)
                     nearest = known[k];
-            npi_reader_unknown(reader, at, "", nearest,
-                         "at the top there are \"version\", \"pool\", \"expect\" and \"shard\"");
+            npi_reader_unknown(
+                reader, at, "", nearest,
+                "at the top there are \"version\", \"pool\", \"expect\" and \"shard\"");
         }
     }
     /* After the pool, for a setting of `shards` there forgets shards of an earlier file. */
@@ -339,7 +345,8 @@ void npi_config_file_apply(struct npi_config_edit *edit, const char *path)
             const char *what = config_error_text(&config);
             npi_mistakes_add(mistakes, line,
                              "%s:%d: %s here or just before; a setting is NAME = VALUE; and a text "
-                             "is in double quotes", path, line, what != NULL ? what : "error");
+                             "is in double quotes",
+                             path, line, what != NULL ? what : "error");
         }
         config_destroy(&config);
     }
@@ -353,7 +360,8 @@ void npi_config_file_apply(struct npi_config_edit *edit, const char *path)
 {
     npi_mistakes_add(&edit->mistakes, 0,
                      "%s: this build of numapool reads no configuration files; build it with "
-                     "NUMAPOOL_CONFIG_FILE=ON, or use NUMAPOOL_ variables", path);
+                     "NUMAPOOL_CONFIG_FILE=ON, or use NUMAPOOL_ variables",
+                     path);
 }
 
 #endif

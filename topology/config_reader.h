@@ -12,7 +12,7 @@
 struct npi_config_reader {
     const char *path;
     struct npi_config_edit *edit;
-    struct npi_mistakes *mistakes; /* of the edit */
+    struct npi_mistakes *mistakes;                              /* of the edit */
     const config_setting_t *workers_max, *workers_min, *shards; /* where the file says them */
 };
 

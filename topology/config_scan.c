@@ -107,9 +107,9 @@ static void take_number(struct scan *scan)
     bool hex = at + 1 < scan->end && at[0] == '0' && (at[1] == 'x' || at[1] == 'X');
     const char *digits = hex ? at + 2 : at;
     bool whole = true;
-    for (at = digits; at < scan->end && (isalnum((unsigned char)*at) || *at == '.' ||
-                                         ((*at == '+' || *at == '-') && !hex &&
-                                          (at[-1] == 'e' || at[-1] == 'E')));
+    for (at = digits; at < scan->end &&
+                      (isalnum((unsigned char)*at) || *at == '.' ||
+                       ((*at == '+' || *at == '-') && !hex && (at[-1] == 'e' || at[-1] == 'E')));
          at++)
         whole = whole && (hex ? isxdigit((unsigned char)*at) : isdigit((unsigned char)*at));
     uint64_t value = 0;
@@ -143,8 +143,7 @@ static void add_path(const struct scan *scan, struct npi_text *text, const char 
         if (scope->name != NULL) {
             npi_text_add(text, "%s%.*s", first ? "" : ".", (int)scope->name_length, scope->name);
             first = false;
-        }
-        else if (scan->scopes[i - 1].closer == ')')
+        } else if (scan->scopes[i - 1].closer == ')')
             npi_text_add(text, "[%u]", scan->scopes[i - 1].children);
     }
     npi_text_add(text, "%s%.*s", first ? "" : ".", (int)length, name);
@@ -256,7 +255,8 @@ static bool take_include(struct scan *scan)
         return false;
     npi_mistakes_add(scan->mistakes, scan->line,
                      "%s:%d: @include is not allowed; put everything into one file, or load "
-                     "several one after the other", scan->path, scan->line);
+                     "several one after the other",
+                     scan->path, scan->line);
     const char *end = memchr(scan->at, '\n', (size_t)(scan->end - scan->at));
     scan->at = end != NULL ? end : scan->end;
     return true;

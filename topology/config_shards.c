@@ -15,7 +15,9 @@ static const struct npi_setting shard_settings[SHARD_SETTINGS] = {
     [SHARD_CALLERS] = {.name = "callers", .kind = NPI_SETTING_LIST},
     [SHARD_NODE] = {.name = "node", .kind = NPI_SETTING_COUNT, .low = 0, .high = 1023},
     [SHARD_WORKERS] = {.name = "workers", .kind = NPI_SETTING_COUNT, .low = 1, .high = 32768},
-    [SHARD_MEMORY] = {.name = "memory", .kind = NPI_SETTING_BYTES, .low = 64 * 1024,
+    [SHARD_MEMORY] = {.name = "memory",
+                      .kind = NPI_SETTING_BYTES,
+                      .low = 64 * 1024,
                       .high = UINT64_C(1) << 50},
 };
 
@@ -58,8 +60,8 @@ static void store_shard_value(struct npi_placed_shard *shard, int which, struct 
 }
 
 /* One entry of `shard`. false: no memory. */
-static bool read_shard(struct npi_config_reader *reader, const config_setting_t *entry, unsigned index,
-                       struct npi_placed_shard *shard)
+static bool read_shard(struct npi_config_reader *reader, const config_setting_t *entry,
+                       unsigned index, struct npi_placed_shard *shard)
 {
     bool has_cpus = false;
     shard->node = -1;
@@ -68,7 +70,8 @@ static bool read_shard(struct npi_config_reader *reader, const config_setting_t 
     bool done = shard->where != NULL && prefix != NULL;
     if (done && config_setting_type(entry) != CONFIG_TYPE_GROUP) {
         prefix[strlen(prefix) - 1] = '\0';
-        npi_reader_wrong_type(reader, entry, prefix, "a group such as { cpus = \"0-3\"; node = 0; }");
+        npi_reader_wrong_type(reader, entry, prefix,
+                              "a group such as { cpus = \"0-3\"; node = 0; }");
         free(prefix);
         return true;
     }
@@ -80,8 +83,9 @@ static bool read_shard(struct npi_config_reader *reader, const config_setting_t 
         int which = find_shard_setting(name);
         has_cpus |= which == SHARD_CPUS;
         if (which < 0) {
-            npi_reader_unknown(reader, at, prefix, suggest_shard_setting(name),
-                         "possible: \"cpus\", \"callers\", \"node\", \"workers\" and \"memory\"");
+            npi_reader_unknown(
+                reader, at, prefix, suggest_shard_setting(name),
+                "possible: \"cpus\", \"callers\", \"node\", \"workers\" and \"memory\"");
             continue;
         }
         struct npi_value value;
@@ -96,7 +100,8 @@ static bool read_shard(struct npi_config_reader *reader, const config_setting_t 
     if (done && !has_cpus)
         npi_mistakes_add(reader->mistakes, npi_reader_line(entry),
                          "%s: %scpus: it is missing; say which CPUs this shard has, such as "
-                         "cpus = \"0-3\"", shard->where, prefix);
+                         "cpus = \"0-3\"",
+                         shard->where, prefix);
     free(prefix);
     return done;
 }
@@ -121,14 +126,15 @@ static void check_pair(struct npi_config_reader *reader, const config_setting_t 
                      npi_cpuset_intersects(&shards[b].cpus, &both) ? "cpus" : "callers",
                      count == 1 ? "" : "s");
         npi_text_add_set(&text, &both);
-        npi_text_add(&text, " already belong%s to shard[%u] in line %d; a CPU can be in one shard "
-                     "only", count == 1 ? "s" : "", a,
-                     npi_reader_line(config_setting_get_elem(list, a)));
+        npi_text_add(&text,
+                     " already belong%s to shard[%u] in line %d; a CPU can be in one shard "
+                     "only",
+                     count == 1 ? "s" : "", a, npi_reader_line(config_setting_get_elem(list, a)));
         char *message = npi_text_take(&text);
         done = message != NULL;
         if (done)
-            npi_mistakes_add(reader->mistakes,
-                             npi_reader_line(config_setting_get_elem(list, b)), "%s", message);
+            npi_mistakes_add(reader->mistakes, npi_reader_line(config_setting_get_elem(list, b)),
+                             "%s", message);
         free(message);
     }
     if (!done)
@@ -151,13 +157,15 @@ void npi_reader_shards(struct npi_config_reader *reader, const config_setting_t 
     int type = config_setting_type(list);
     int length = type == CONFIG_TYPE_LIST ? config_setting_length(list) : 0;
     if (type != CONFIG_TYPE_LIST) {
-        npi_reader_wrong_type(reader, list, "shard", "a list of groups: shard = ( { cpus = \"0-3\"; } );");
+        npi_reader_wrong_type(reader, list, "shard",
+                              "a list of groups: shard = ( { cpus = \"0-3\"; } );");
         return;
     }
     if (length == 0) {
         npi_mistakes_add(reader->mistakes, npi_reader_line(list),
                          "%s:%d: shard: the list is empty; describe at least one shard, or leave "
-                         "it out", reader->path, npi_reader_line(list));
+                         "it out",
+                         reader->path, npi_reader_line(list));
         return;
     }
     struct npi_placed_shard *shards = calloc((size_t)length, sizeof *shards);

@@ -38,8 +38,7 @@ static const char *sysfs_unfit(const char *root)
     npi_cpuset_fini(&found);
     if (why != NULL)
         return why;
-    if (npi_sysfs_numbers(root, CPU_DIRECTORY, "cpu", &found) != 0 ||
-        npi_cpuset_count(&found) == 0)
+    if (npi_sysfs_numbers(root, CPU_DIRECTORY, "cpu", &found) != 0 || npi_cpuset_count(&found) == 0)
         why = CPU_DIRECTORY " is hidden";
     npi_cpuset_fini(&found);
     return why;
@@ -82,8 +81,8 @@ static int restrict_to(struct npi_machine *machine, const struct npi_cpuset *all
 static bool read_list(const char *root, unsigned node, const char *file, struct npi_cpuset *set)
 {
     char *text = npi_sysfs_read(root, NODE_DIRECTORY "/node%u/%s", node, file);
-    bool read = text != NULL && (*text == '\0' || npi_cpuset_parse(set, text, NULL) ==
-                                                      NPI_CPUSET_PARSED);
+    bool read =
+        text != NULL && (*text == '\0' || npi_cpuset_parse(set, text, NULL) == NPI_CPUSET_PARSED);
     free(text);
     return read;
 }
@@ -138,12 +137,12 @@ static struct npi_machine_node *insert_node(struct npi_machine *machine, unsigne
 }
 
 /*
- * Adds the online nodes that have CPUs of ours and no memory, or none that our control group allows.
- * hwloc leaves them out, and with them the only statement of which memory is near those CPUs.
+ * Adds the online nodes that have CPUs of ours and no memory, or none that our control group
+ * allows. hwloc leaves them out, and with them the only statement of which memory is near those
+ * CPUs.
  */
 static int add_memoryless_nodes(struct npi_machine *machine, const char *root,
-                                const struct npi_cpuset *online,
-                                const struct npi_cpuset *allowed)
+                                const struct npi_cpuset *online, const struct npi_cpuset *allowed)
 {
     for (int id = npi_cpuset_next(online, -1); id >= 0; id = npi_cpuset_next(online, id)) {
         struct npi_cpuset cpus = {0};
@@ -188,8 +187,8 @@ static bool read_row(const char *root, unsigned node, unsigned *row, size_t want
 }
 
 /*
- * Fills unknown distances from the nodes' own rows. Their columns are the online nodes in order; a row
- * of another length means something else and is left alone.
+ * Fills unknown distances from the nodes' own rows. Their columns are the online nodes in order; a
+ * row of another length means something else and is left alone.
  */
 static int read_distance_rows(struct npi_machine *machine, const char *root,
                               const struct npi_cpuset *listed)
@@ -462,9 +461,11 @@ int npi_discover_text(struct npi_machine *machine, const char *text,
         result = -EINVAL;
     } else if (result != 0 && result != -ENOMEM) {
         *why = path ? npi_text_format("%s is not a machine that hwloc can load; make one with "
-                                      "`lstopo FILE.xml`", text)
+                                      "`lstopo FILE.xml`",
+                                      text)
                     : npi_text_format("\"%s\" is not an hwloc synthetic text such as "
-                                      "\"pack:2 [numa] core:8 pu:2\"", text);
+                                      "\"pack:2 [numa] core:8 pu:2\"",
+                                      text);
         result = -EINVAL;
     }
     if (result == 0)

@@ -10,7 +10,7 @@
 struct npi_discover_options {
     const char *root; /* put before every /sys and /proc path read here; NULL = the real ones */
     const struct npi_cpuset *allowed; /* instead of the caller's affinity; NULL = ask the kernel */
-    bool want_kinds;  /* read the kinds of cores: slow on some large machines, so only on request */
+    bool want_kinds; /* read the kinds of cores: slow on some large machines, so only on request */
 };
 
 /*
@@ -21,9 +21,9 @@ int npi_discover_live(struct npi_machine *machine, const struct npi_discover_opt
                       bool *failed);
 
 /*
- * A synthetic text ("pack:4 [numa] core:8 pu:2") or the path of an XML file: a path is what contains
- * a slash or ends in ".xml". Returns 0, -ENOMEM or -EINVAL with *why (owned by the caller, may be
- * NULL without memory) saying what is wrong with it.
+ * A synthetic text ("pack:4 [numa] core:8 pu:2") or the path of an XML file: a path is what
+ * contains a slash or ends in ".xml". Returns 0, -ENOMEM or -EINVAL with *why (owned by the caller,
+ * may be NULL without memory) saying what is wrong with it.
  */
 int npi_discover_text(struct npi_machine *machine, const char *text,
                       const struct npi_discover_options *options, char **why);

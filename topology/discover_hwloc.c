@@ -2,8 +2,8 @@
  * From hwloc's tree to the plain machine model. The only file that includes hwloc.h.
  * It judges nothing: which node becomes a home is the planner's business.
  *
- * The caller's affinity is never touched (DONT_CHANGE_BINDING), no I/O devices and no instruction or
- * first-level caches are read, and the tree is destroyed before returning.
+ * The caller's affinity is never touched (DONT_CHANGE_BINDING), no I/O devices and no instruction
+ * or first-level caches are read, and the tree is destroyed before returning.
  */
 #include "topology/discover_hwloc.h"
 
@@ -42,7 +42,7 @@ static unsigned long load_flags(enum npi_hwloc_source source, bool want_kinds)
 static int set_filters(hwloc_topology_t topology)
 {
     static const hwloc_obj_type_t unwanted[] = {
-        HWLOC_OBJ_L1CACHE, HWLOC_OBJ_L1ICACHE, HWLOC_OBJ_L2ICACHE, HWLOC_OBJ_L3ICACHE,
+        HWLOC_OBJ_L1CACHE, HWLOC_OBJ_L1ICACHE, HWLOC_OBJ_L2ICACHE,   HWLOC_OBJ_L3ICACHE,
         HWLOC_OBJ_MISC,    HWLOC_OBJ_BRIDGE,   HWLOC_OBJ_PCI_DEVICE, HWLOC_OBJ_OS_DEVICE,
     };
     for (size_t i = 0; i < sizeof unwanted / sizeof *unwanted; i++)
@@ -103,7 +103,8 @@ static int compare_nodes(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-/* The type whose objects are the last level of cache that several cores may share; L2 without L3. */
+/* The type whose objects are the last level of cache that several cores may share; L2 without L3.
+ */
 static hwloc_obj_type_t last_level(hwloc_topology_t topology)
 {
     return hwloc_get_nbobjs_by_type(topology, HWLOC_OBJ_L3CACHE) > 0 ? HWLOC_OBJ_L3CACHE
@@ -122,8 +123,8 @@ static int kind_of(hwloc_topology_t topology, hwloc_const_cpuset_t cpuset)
     int kind_count = hwloc_cpukinds_get_nr(topology, 0);
     int kind = kind_count > 1 ? hwloc_cpukinds_get_by_cpuset(topology, cpuset, 0) : -1;
     int efficiency = -1;
-    if (kind >= 0 && hwloc_cpukinds_get_info(topology, (unsigned)kind, NULL, &efficiency, NULL,
-                                             NULL, 0) == 0)
+    if (kind >= 0 &&
+        hwloc_cpukinds_get_info(topology, (unsigned)kind, NULL, &efficiency, NULL, NULL, 0) == 0)
         return efficiency;
 #else
     (void)topology;
@@ -239,9 +240,8 @@ static int read_distances(struct npi_machine *machine, hwloc_topology_t topology
     size_t count = machine->node_count;
     machine->distance = calloc(count * count, sizeof *machine->distance);
     for (unsigned i = 0; machine->distance != NULL && i < table->nbobjs; i++) {
-        int from = table->objs[i] != NULL
-                       ? npi_machine_node_slot(machine, table->objs[i]->os_index)
-                       : -1;
+        int from =
+            table->objs[i] != NULL ? npi_machine_node_slot(machine, table->objs[i]->os_index) : -1;
         for (unsigned j = 0; from >= 0 && j < table->nbobjs; j++) {
             int to = table->objs[j] != NULL
                          ? npi_machine_node_slot(machine, table->objs[j]->os_index)

@@ -1,6 +1,6 @@
 /*
- * Finds what hwloc's XML reader cannot stand, without being an XML reader: it looks at start tags of
- * `topology` and `object` and at nothing else. See discover_xml.h.
+ * Finds what hwloc's XML reader cannot stand, without being an XML reader: it looks at start tags
+ * of `topology` and `object` and at nothing else. See discover_xml.h.
  */
 #include "topology/discover_xml.h"
 

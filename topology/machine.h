@@ -13,8 +13,9 @@
 
 struct npi_machine_cpu {
     unsigned os_index;
-    int core;    /* dense number up to NPI_CPU_ID_MAX, -1 = unknown: then the CPU is a core of its own */
-    int cache;   /* dense number of its last-level cache, -1 = unknown */
+    int core;  /* dense number up to NPI_CPU_ID_MAX, -1 = unknown: then the CPU is a core of its own
+                */
+    int cache; /* dense number of its last-level cache, -1 = unknown */
     int package; /* OS id, -1 = unknown */
     int kind;    /* 0 = slowest kind of core, ascending; -1 = all alike or unknown */
 };
@@ -30,17 +31,17 @@ enum npi_node_kind {
 struct npi_machine_node {
     unsigned os_index;
     enum npi_node_kind kind;
-    bool memoryless; /* has CPUs and no memory for us; only the live machine tells */
-    bool cpuless;    /* known to have no CPUs; the CPUs in `cpus` are merely near it */
-    uint64_t memory_bytes; /* 0 = unknown, unless memoryless */
-    uint64_t free_bytes;   /* 0 = unknown */
+    bool memoryless;        /* has CPUs and no memory for us; only the live machine tells */
+    bool cpuless;           /* known to have no CPUs; the CPUs in `cpus` are merely near it */
+    uint64_t memory_bytes;  /* 0 = unknown, unless memoryless */
+    uint64_t free_bytes;    /* 0 = unknown */
     struct npi_cpuset cpus; /* CPUs of the machine it is local to; may be empty */
 };
 
 struct npi_machine {
-    bool live;       /* this machine */
-    char *summary;   /* one line */
-    char *source;    /* "this machine", the text or the file it was made from */
+    bool live;     /* this machine */
+    char *summary; /* one line */
+    char *source;  /* "this machine", the text or the file it was made from */
     unsigned cpu_count;
     struct npi_machine_cpu *cpus; /* ascending os_index */
     unsigned node_count;
@@ -52,14 +53,15 @@ struct npi_machine {
     unsigned domain_count;
     struct npi_cpuset *domains;
 
-    double cpu_limit;    /* CPUs' worth cpu.max grants here; 0 = no limit */
-    unsigned cpus_here;  /* CPUs this process may use here; differs from cpu_count only for a text */
+    double cpu_limit;   /* CPUs' worth cpu.max grants here; 0 = no limit */
+    unsigned cpus_here; /* CPUs this process may use here; differs from cpu_count only for a text */
     char **notes;
     unsigned note_count;
 };
 
 void npi_machine_fini(struct npi_machine *machine);
-bool npi_machine_copy(struct npi_machine *to, const struct npi_machine *from); /* false: no memory */
+bool npi_machine_copy(struct npi_machine *to,
+                      const struct npi_machine *from); /* false: no memory */
 
 /*
  * Whether the planner may rely on it: ascending numbers, node CPUs that exist, at least one CPU,
@@ -78,8 +80,8 @@ bool npi_machine_cpuset(const struct npi_machine *machine, struct npi_cpuset *se
 unsigned npi_machine_distance(const struct npi_machine *machine, unsigned a, unsigned b);
 
 /*
- * Writes the count - 1 others of `self`, nearest first, into order. Equally near ones begin with the
- * one after `self`, so that not everybody turns to the first for help.
+ * Writes the count - 1 others of `self`, nearest first, into order. Equally near ones begin with
+ * the one after `self`, so that not everybody turns to the first for help.
  */
 void npi_nearest_order(const unsigned *distance, unsigned count, unsigned self, unsigned *order);
 

@@ -13,8 +13,8 @@
 /* Room for the line "and N more mistakes". */
 #define TAIL_BYTES 48u
 
-static void add_list(struct npi_mistakes *mistakes, int line, const char *where,
-                     const char *format, va_list arguments)
+static void add_list(struct npi_mistakes *mistakes, int line, const char *where, const char *format,
+                     va_list arguments)
 {
     if (mistakes->count >= KEPT_MAX) {
         mistakes->count++;
@@ -95,7 +95,7 @@ static void write_out(const struct npi_mistakes *mistakes, unsigned kept,
 int npi_mistakes_report(struct npi_mistakes *mistakes, struct numapool_error *error)
 {
     unsigned kept = mistakes->count < KEPT_MAX ? mistakes->count : KEPT_MAX;
-    int result = mistakes->no_memory ? NUMAPOOL_E_NOMEM
+    int result = mistakes->no_memory   ? NUMAPOOL_E_NOMEM
                  : mistakes->count > 0 ? NUMAPOOL_E_CONFIG
                                        : NUMAPOOL_OK;
     if (result != NUMAPOOL_OK && error != NULL) {

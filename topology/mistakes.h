@@ -22,9 +22,8 @@ __attribute__((format(printf, 3, 4))) void npi_mistakes_add(struct npi_mistakes 
                                                             const char *format, ...);
 
 /* The same with its place in front, "file:line" or the like, from which the line is taken. */
-__attribute__((format(printf, 3, 4))) void npi_mistakes_add_at(struct npi_mistakes *mistakes,
-                                                               const char *where,
-                                                               const char *format, ...);
+__attribute__((format(printf, 3, 4))) void
+npi_mistakes_add_at(struct npi_mistakes *mistakes, const char *where, const char *format, ...);
 
 /*
  * Writes all of them in the order of their lines into error (may be NULL) and empties the

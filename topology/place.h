@@ -18,10 +18,11 @@ int npi_place_thread(pid_t tid, const struct npi_cpuset *cpus);
 int npi_place_thread_get(pid_t tid, struct npi_cpuset *cpus);
 
 /*
- * Ask that untouched pages of a page-aligned range come from a node. PREFER and BIND as in the plan;
- * LOCAL does nothing. -EPERM in containers whose filter refuses it, -ENOSYS without NUMA.
+ * Ask that untouched pages of a page-aligned range come from a node. PREFER and BIND as in the
+ * plan; LOCAL does nothing. -EPERM in containers whose filter refuses it, -ENOSYS without NUMA.
  */
-int npi_place_range(void *start, size_t bytes, enum npi_memory_policy policy, unsigned node_os_index);
+int npi_place_range(void *start, size_t bytes, enum npi_memory_policy policy,
+                    unsigned node_os_index);
 
 /* OS index of the node a touched page lives on, or a negative errno. */
 int npi_place_node_of(const void *address);

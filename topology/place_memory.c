@@ -15,8 +15,9 @@
 #endif
 
 /*
- * The kernel's largest node number is 1023 (CONFIG_NODES_SHIFT is at most 10). It reads one bit less
- * than maxnode says, hence 1025, and refuses masks shorter than its own number of possible nodes.
+ * The kernel's largest node number is 1023 (CONFIG_NODES_SHIFT is at most 10). It reads one bit
+ * less than maxnode says, hence 1025, and refuses masks shorter than its own number of possible
+ * nodes.
  */
 #define NODE_BITS 1024u
 #define LONG_BITS (8 * (unsigned)sizeof(unsigned long))
@@ -31,9 +32,9 @@ int npi_place_range(void *start, size_t bytes, enum npi_memory_policy policy,
     if (node_os_index >= NODE_BITS)
         return -EINVAL;
     mask[node_os_index / LONG_BITS] |= 1ul << (node_os_index % LONG_BITS);
-    /* A plain BIND is a rank among the allowed nodes: when a control group's set of nodes changes the
-       kernel renumbers it, even to another node where its own is allowed before and after, and does
-       not take it back. A static one stays with the node it names, and returns to it. A plain
+    /* A plain BIND is a rank among the allowed nodes: when a control group's set of nodes changes
+       the kernel renumbers it, even to another node where its own is allowed before and after, and
+       does not take it back. A static one stays with the node it names, and returns to it. A plain
        preference is not renumbered, so it needs no flag. Seen with Linux 6.1. */
     int mode = policy == NPI_MEMORY_BIND ? MPOL_BIND | MPOL_F_STATIC_NODES : MPOL_PREFERRED;
     return mbind(start, bytes, mode, mask, NODE_BITS + 1, 0) == 0 ? 0 : -errno;

@@ -46,11 +46,11 @@ struct npi_placed_shard {
 struct numapool_placement {
     char *where[NPI_SAID_COUNT]; /* "file:line" or the variable that said it; NULL = not said */
     struct npi_cpuset cpus_only, cpus_drop, nodes_only, nodes_drop, reserve;
-    int cpu_kind;      /* enum npi_cpu_kind */
-    int quota;         /* enum npi_quota: of cpu.max */
-    int on_missing;    /* enum npi_on_missing: CPUs or nodes named but not there */
-    int memory_policy; /* enum npi_memory_policy */
-    int pages;         /* enum npi_page_kind */
+    int cpu_kind;                /* enum npi_cpu_kind */
+    int quota;                   /* enum npi_quota: of cpu.max */
+    int on_missing;              /* enum npi_on_missing: CPUs or nodes named but not there */
+    int memory_policy;           /* enum npi_memory_policy */
+    int pages;                   /* enum npi_page_kind */
     uint64_t shard_memory_bytes; /* of each shard, 0 = not said */
     unsigned expect_nodes, expect_packages, expect_cpus; /* 0 = not said */
     unsigned shard_count;
@@ -65,8 +65,8 @@ bool npi_placement_copy(struct numapool_placement **to, const struct numapool_pl
 void npi_placement_free(struct numapool_placement *placement); /* NULL is fine */
 void npi_placed_shards_free(struct npi_placed_shard *shards, unsigned count);
 
-/* Whether both place alike; where it was said, and whose strings they own, does not matter. NULL equals
-   an empty one. */
+/* Whether both place alike; where it was said, and whose strings they own, does not matter. NULL
+   equals an empty one. */
 bool npi_placement_equal(const struct numapool_placement *a, const struct numapool_placement *b);
 
 #endif

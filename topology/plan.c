@@ -139,8 +139,8 @@ static int machine_of(struct npi_machine *machine, const struct numapool_config 
                       bool *discovery_failed, struct numapool_error *error)
 {
     struct npi_discover_options options = {
-        .want_kinds = config->placement != NULL &&
-                      config->placement->cpu_kind == NPI_CPU_KIND_FASTEST,
+        .want_kinds =
+            config->placement != NULL && config->placement->cpu_kind == NPI_CPU_KIND_FASTEST,
     };
     char *why = NULL;
     *discovery_failed = false;
@@ -151,8 +151,7 @@ static int machine_of(struct npi_machine *machine, const struct numapool_config 
         struct npi_mistakes mistakes = {0};
         bool from_file = config->placement != NULL && config->placement->machine_where != NULL &&
                          config->machine == config->placement->machine;
-        npi_mistakes_add_at(&mistakes,
-                            from_file ? config->placement->machine_where : "config",
+        npi_mistakes_add_at(&mistakes, from_file ? config->placement->machine_where : "config",
                             "%smachine: %s", from_file ? "pool." : "",
                             why != NULL ? why : "the text cannot be used");
         free(why);

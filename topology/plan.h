@@ -34,37 +34,38 @@ enum npi_page_kind {
 struct npi_plan_node {
     unsigned os_index;
     unsigned shard; /* the first shard whose memory it is, else the one that runs on its CPUs */
-    uint64_t memory_bytes;   /* 0 = unknown */
-    uint64_t free_bytes;     /* at discovery; 0 = unknown (always so for a machine text) */
-    struct npi_cpuset cpus;  /* allowed CPUs of all its shards, reserved ones excluded; where a
-                                shard spans nodes, only those of this node */
-    struct npi_cpuset far_nodes; /* OS ids of memory-only nodes attached to it; never a default target */
+    uint64_t memory_bytes;  /* 0 = unknown */
+    uint64_t free_bytes;    /* at discovery; 0 = unknown (always so for a machine text) */
+    struct npi_cpuset cpus; /* allowed CPUs of all its shards, reserved ones excluded; where a
+                               shard spans nodes, only those of this node */
+    struct npi_cpuset
+        far_nodes; /* OS ids of memory-only nodes attached to it; never a default target */
 };
 
 struct npi_plan_shard {
-    unsigned node;          /* index into nodes: where its memory lives */
-    bool spans_nodes;       /* its CPUs belong to several nodes */
-    bool borrowed;          /* its CPUs have no memory of their own */
-    int package;            /* OS id, -1 = several or unknown */
-    struct npi_cpuset cpus; /* where its workers may run (after smt and reserve) */
+    unsigned node;                /* index into nodes: where its memory lives */
+    bool spans_nodes;             /* its CPUs belong to several nodes */
+    bool borrowed;                /* its CPUs have no memory of their own */
+    int package;                  /* OS id, -1 = several or unknown */
+    struct npi_cpuset cpus;       /* where its workers may run (after smt and reserve) */
     struct npi_cpuset owned_cpus; /* callers on these belong to it: a superset of cpus; the owned
                                      sets of all shards are disjoint and cover all allowed CPUs */
-    unsigned cpu_count;     /* of cpus */
-    double capacity;        /* CPUs' worth of work: cpu_count, scaled down so that all shards together
-                               have no more than cpu.max grants and, for a machine text, no more
-                               than this machine's allowed CPUs; > 0 */
-    unsigned *neighbours;   /* other shards, nearest first, ties rotated; shard_count - 1 */
-    unsigned workers_max;   /* from the configuration file; 0 = not given */
-    uint64_t memory_bytes;  /* from the configuration file; 0 = not given */
-    char *reason;           /* why these CPUs, this node: one or more sentences, never NULL */
+    unsigned cpu_count;           /* of cpus */
+    double capacity;      /* CPUs' worth of work: cpu_count, scaled down so that all shards together
+                             have no more than cpu.max grants and, for a machine text, no more
+                             than this machine's allowed CPUs; > 0 */
+    unsigned *neighbours; /* other shards, nearest first, ties rotated; shard_count - 1 */
+    unsigned workers_max; /* from the configuration file; 0 = not given */
+    uint64_t memory_bytes; /* from the configuration file; 0 = not given */
+    char *reason;          /* why these CPUs, this node: one or more sentences, never NULL */
 };
 
 struct npi_plan {
-    bool live;            /* this machine: threads are pinned and memory is bound */
+    bool live;             /* this machine: threads are pinned and memory is bound */
     bool discovery_failed; /* the one-shard fallback; reason of shard 0 says why */
-    int shards_by;        /* enum numapool_shards, or -1 for explicit shards of a file */
-    int pinning;          /* enum numapool_pinning; NUMAPOOL_PIN_NONE unless live */
-    int smt;              /* enum numapool_smt */
+    int shards_by;         /* enum numapool_shards, or -1 for explicit shards of a file */
+    int pinning;           /* enum numapool_pinning; NUMAPOOL_PIN_NONE unless live */
+    int smt;               /* enum numapool_smt */
     enum npi_memory_policy memory_policy; /* NPI_MEMORY_LOCAL unless live */
     enum npi_page_kind pages;
 
@@ -73,17 +74,17 @@ struct npi_plan {
     unsigned shard_count;
     struct npi_plan_shard *shards; /* by node, so that a node's shards follow each other; explicit
                                       ones in the order of the file */
-    unsigned *distance;      /* [a * shard_count + b], 10 = local */
-    bool distance_measured;  /* from the machine's table, not the 10/12/20 rule */
-    double cpu_limit;        /* CPUs' worth granted by cpu.max; 0 = no limit */
+    unsigned *distance;            /* [a * shard_count + b], 10 = local */
+    bool distance_measured;        /* from the machine's table, not the 10/12/20 rule */
+    double cpu_limit;              /* CPUs' worth granted by cpu.max; 0 = no limit */
 
-    unsigned cpu_slots;      /* largest owned OS id + 1 */
-    uint16_t *shard_of_cpu;  /* [cpu_slots]; NPI_NO_SHARD = nobody's. All NPI_NO_SHARD unless live */
+    unsigned cpu_slots;     /* largest owned OS id + 1 */
+    uint16_t *shard_of_cpu; /* [cpu_slots]; NPI_NO_SHARD = nobody's. All NPI_NO_SHARD unless live */
 
-    char **notes;            /* further sentences: fallbacks taken, what was ignored, merged shards */
+    char **notes; /* further sentences: fallbacks taken, what was ignored, merged shards */
     unsigned note_count;
-    char *machine;           /* one line: what the machine is */
-    char *source;            /* where the machine came from: "this machine", the text, the file */
+    char *machine; /* one line: what the machine is */
+    char *source;  /* where the machine came from: "this machine", the text, the file */
 
     struct npi_draft *draft; /* what the plan was made from, for npi_plan_merge() */
 };

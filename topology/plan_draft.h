@@ -7,8 +7,8 @@
  *   plan_finish.c  distances, order of neighbours, capacity, the finished plan
  *   plan_reason.c  the sentences
  *
- * A plan keeps its draft, since npi_plan_merge() joins groups and takes the last two steps again; so
- * the draft owns copies of all it was made from.
+ * A plan keeps its draft, since npi_plan_merge() joins groups and takes the last two steps again;
+ * so the draft owns copies of all it was made from.
  *
  * Arrays "per CPU" and "per node" are indexed by slot, as in the machine.
  */
@@ -38,8 +38,8 @@ struct npi_draft_group {
     struct npi_cpuset cpus;  /* workers */
     int home, seat, package;
     bool borrowed, spans_nodes;
-    int placed;     /* index of the explicit shard it comes from, -1 = none */
-    unsigned parts; /* groups it was joined from, itself included */
+    int placed;           /* index of the explicit shard it comes from, -1 = none */
+    unsigned parts;       /* groups it was joined from, itself included */
     unsigned workers_max; /* as in the plan */
     uint64_t memory_bytes;
 };
@@ -73,7 +73,8 @@ struct npi_plan *npi_draft_to_plan(const struct npi_draft *draft);
 void npi_draft_free(struct npi_draft *draft); /* NULL is fine */
 void npi_draft_groups_free(struct npi_draft_group *groups, unsigned count);
 
-/* Fills in what follows from a set of CPUs: home (if not given, -1), seat, package, borrowed, spans. */
+/* Fills in what follows from a set of CPUs: home (if not given, -1), seat, package, borrowed,
+ * spans. */
 void npi_draft_describe(const struct npi_draft *draft, const struct npi_cpuset *cpus,
                         struct npi_draft_group *group);
 

@@ -91,7 +91,8 @@ static bool settle_nodes(const struct npi_draft *draft, struct npi_plan *plan, c
     return true;
 }
 
-/* Attaches memory that is no home to the homes it is near: those whose CPUs it covers, else nearest. */
+/* Attaches memory that is no home to the homes it is near: those whose CPUs it covers, else
+ * nearest. */
 static bool attach_far_node(const struct npi_draft *draft, struct npi_plan *plan, unsigned slot,
                             const int *index)
 {
@@ -110,9 +111,9 @@ static bool attach_far_node(const struct npi_draft *draft, struct npi_plan *plan
     for (unsigned home = 0; home < machine->node_count; home++) {
         if (index[home] < 0)
             continue;
-        bool near = covers ? npi_cpuset_intersects(&far->cpus, &machine->nodes[home].cpus)
-                           : nearest == UINT32_MAX ||
-                                 npi_machine_distance(machine, home, slot) == nearest;
+        bool near =
+            covers ? npi_cpuset_intersects(&far->cpus, &machine->nodes[home].cpus)
+                   : nearest == UINT32_MAX || npi_machine_distance(machine, home, slot) == nearest;
         if (near && !npi_cpuset_add(&plan->nodes[index[home]].far_nodes, far->os_index))
             return false;
     }
@@ -154,9 +155,9 @@ static bool fill_distances(const struct npi_draft *draft, struct npi_plan *plan)
             const struct npi_draft_group *from = &draft->groups[a], *to = &draft->groups[b];
             plan->distance[(size_t)a * count + b] =
                 a == b ? NPI_DISTANCE_NODE : npi_draft_distance(draft, from, to);
-            measured |= a != b && from->seat >= 0 && to->seat >= 0 && from->seat != to->seat &&
-                        npi_machine_distance(&draft->machine, (unsigned)from->seat,
-                                             (unsigned)to->seat) > 0;
+            measured |=
+                a != b && from->seat >= 0 && to->seat >= 0 && from->seat != to->seat &&
+                npi_machine_distance(&draft->machine, (unsigned)from->seat, (unsigned)to->seat) > 0;
         }
     plan->distance_measured = measured;
     return order_neighbours(plan);

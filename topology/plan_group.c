@@ -1,15 +1,16 @@
 /*
  * Which CPUs form a shard, and on which of them its workers run. Pure.
  *
- * Every CPU ends in exactly one group. A group whose CPUs are all reserved or dropped has nowhere to
- * run workers, so it is dissolved: callers there belong to the nearest group that has.
+ * Every CPU ends in exactly one group. A group whose CPUs are all reserved or dropped has nowhere
+ * to run workers, so it is dissolved: callers there belong to the nearest group that has.
  */
 #include "topology/plan_draft.h"
 #include "topology/text.h"
 
 #include <stdlib.h>
 
-/* One queue each, and a table of distances that grows with the square: beyond this it is a mistake. */
+/* One queue each, and a table of distances that grows with the square: beyond this it is a mistake.
+ */
 #define SHARDS_MAX 1024u
 
 /* What CPUs of one group have in common. */
@@ -120,8 +121,8 @@ static struct npi_draft_group *new_group(struct npi_draft *draft, int placed)
     if (groups == NULL)
         return NULL;
     draft->groups = groups;
-    groups[draft->group_count] =
-        (struct npi_draft_group){.home = -1, .seat = -1, .package = -1, .placed = placed, .parts = 1};
+    groups[draft->group_count] = (struct npi_draft_group){
+        .home = -1, .seat = -1, .package = -1, .placed = placed, .parts = 1};
     return &groups[draft->group_count++];
 }
 
@@ -177,8 +178,7 @@ static bool add_placed_callers(struct npi_draft *draft)
 {
     for (unsigned i = 0; i < draft->group_count; i++)
         if (draft->groups[i].placed >= 0 &&
-            !own_cpus(draft, (int)i,
-                      &draft->placement->shards[draft->groups[i].placed].callers))
+            !own_cpus(draft, (int)i, &draft->placement->shards[draft->groups[i].placed].callers))
             return false;
     return true;
 }

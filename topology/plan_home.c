@@ -3,8 +3,9 @@
  *
  * A home is a node that has memory and is the first to cover some CPU. Several nodes may cover one
  * CPU (DRAM and HBM; memory without CPUs that is merely near): ordinary memory is asked first, and
- * within a kind a node with CPUs of its own. CPUs that no home covers borrow from the nearest. Where no
- * node covers any CPU (a control group may grant CPUs here and memory there) every node may lend.
+ * within a kind a node with CPUs of its own. CPUs that no home covers borrow from the nearest.
+ * Where no node covers any CPU (a control group may grant CPUs here and memory there) every node
+ * may lend.
  */
 #include "topology/plan_draft.h"
 
@@ -65,7 +66,8 @@ static void take_cpus(struct npi_draft *draft, unsigned slot)
     const struct npi_machine *machine = &draft->machine;
     for (unsigned i = 0; i < machine->cpu_count; i++) {
         struct npi_draft_cpu *cpu = &draft->cpus[i];
-        if (cpu->home >= 0 || !npi_cpuset_has(&machine->nodes[slot].cpus, machine->cpus[i].os_index))
+        if (cpu->home >= 0 ||
+            !npi_cpuset_has(&machine->nodes[slot].cpus, machine->cpus[i].os_index))
             continue;
         cpu->home = cpu->seat = (int)slot;
         if (!draft->is_home[slot]) {
@@ -115,7 +117,8 @@ static int find_seat(const struct npi_draft *draft, unsigned cpu)
     return seat;
 }
 
-/* Size of the smallest domain that holds the CPU and some CPU of the node; the whole machine else. */
+/* Size of the smallest domain that holds the CPU and some CPU of the node; the whole machine else.
+ */
 static size_t common_domain(const struct npi_machine *machine, unsigned cpu, unsigned slot)
 {
     size_t smallest = machine->cpu_count;
@@ -194,7 +197,8 @@ bool npi_draft_find_homes(struct npi_draft *draft)
         draft->cpus[i].home = draft->cpus[i].seat = -1;
     if (done) {
         unsigned count = list_candidates(draft, order);
-        /* First those that share no CPU with an earlier one, then those that still have one alone. */
+        /* First those that share no CPU with an earlier one, then those that still have one alone.
+         */
         for (unsigned i = 0; i < count; i++)
             if (!covers_homed_cpu(draft, order[i]))
                 take_cpus(draft, order[i]);

@@ -1,10 +1,10 @@
 /*
  * Joins neighbouring shards until there are few enough.
  *
- * Each step joins the two nearest; of equally near pairs the one with the fewest CPUs, so that eight
- * equal nodes become four equal pairs and not one heap and six nodes. The joined shard lives in the
- * memory of its larger part. What follows from CPUs and homes is then found again from the draft, so a
- * joined plan is exactly what a file with the same shards would give.
+ * Each step joins the two nearest; of equally near pairs the one with the fewest CPUs, so that
+ * eight equal nodes become four equal pairs and not one heap and six nodes. The joined shard lives
+ * in the memory of its larger part. What follows from CPUs and homes is then found again from the
+ * draft, so a joined plan is exactly what a file with the same shards would give.
  */
 #include "topology/plan_draft.h"
 #include "topology/text.h"
@@ -15,8 +15,8 @@ struct pair {
     unsigned a, b; /* a < b */
 };
 
-static struct pair nearest_pair(const struct npi_draft *draft,
-                                const struct npi_draft_group *groups, unsigned count)
+static struct pair nearest_pair(const struct npi_draft *draft, const struct npi_draft_group *groups,
+                                unsigned count)
 {
     struct pair best = {0, 1};
     unsigned best_distance = UINT32_MAX;

@@ -73,9 +73,9 @@ int npi_plan_print(const struct npi_plan *plan, int fd)
     npi_text_add(&text, "machine  %s (%s)\n", plan->machine, plan->source);
     npi_text_add(&text, "shards   %u, %s; pinning %s; hardware threads %s; memory %s, pages %s\n",
                  plan->shard_count,
-                 plan->shards_by < 0         ? "explicit"
-                 : plan->discovery_failed    ? "fallback"
-                                             : shard_words[plan->shards_by],
+                 plan->shards_by < 0      ? "explicit"
+                 : plan->discovery_failed ? "fallback"
+                                          : shard_words[plan->shards_by],
                  pinning_words[plan->pinning], smt_words[plan->smt],
                  policy_words[plan->memory_policy], page_words[plan->pages]);
     for (unsigned i = 0; i < plan->node_count; i++)
@@ -123,8 +123,8 @@ static void add_restrictions(struct npi_text *text, const struct npi_plan *plan)
     struct numapool_config said = {.placement = plan->draft->placement};
     for (unsigned i = 0; i < npi_setting_count; i++) {
         const struct npi_setting *setting = &npi_settings[i];
-        bool repeated = setting->said == NPI_SAID_MEMORY_POLICY || setting->said == NPI_SAID_PAGES ||
-                        setting->said == NPI_SAID_SHARD_MEMORY;
+        bool repeated = setting->said == NPI_SAID_MEMORY_POLICY ||
+                        setting->said == NPI_SAID_PAGES || setting->said == NPI_SAID_SHARD_MEMORY;
         if (setting->said < 0 || repeated || setting->group != NPI_GROUP_POOL)
             continue;
         bool no_memory;
@@ -149,7 +149,8 @@ int npi_plan_print_config(const struct npi_plan *plan, int fd)
         npi_text_add(&text, ";\n");
     }
     npi_text_add(&text, "    smt = \"%s\";\n", smt_words[plan->smt]);
-    if (plan->live) /* elsewhere nothing is pinned or bound, and saying so here would outlive that */
+    if (plan->live) /* elsewhere nothing is pinned or bound, and saying so here would outlive that
+                     */
         npi_text_add(&text, "    pinning = \"%s\";\n    memory_policy = \"%s\";\n",
                      pinning_words[plan->pinning], policy_words[plan->memory_policy]);
     npi_text_add(&text, "    pages = \"%s\";\n", page_words[plan->pages]);

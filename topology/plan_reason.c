@@ -54,7 +54,8 @@ static void add_grouping(const struct npi_draft *draft, const struct npi_draft_g
             npi_text_add(text, "the CPUs near OS node %u that have no memory of their own",
                          draft->machine.nodes[group->home].os_index);
         else
-            npi_text_add(text, "all CPUs of OS node %u", draft->machine.nodes[group->home].os_index);
+            npi_text_add(text, "all CPUs of OS node %u",
+                         draft->machine.nodes[group->home].os_index);
     }
 }
 
@@ -71,13 +72,13 @@ static void add_memory(const struct npi_draft *draft, const struct npi_draft_gro
     npi_text_add(text, " Memory on ");
     add_node(text, home);
     if (named)
-        npi_text_add(text, ", as the file says%s", group->borrowed ? "; none of the CPUs is there"
-                                                                   : "");
+        npi_text_add(text, ", as the file says%s",
+                     group->borrowed ? "; none of the CPUs is there" : "");
     else if (group->borrowed && group->seat >= 0 && group->seat != group->home)
-        npi_text_add(text, ", the nearest to OS node %u by the kernel's table (%u)",
-                     draft->machine.nodes[group->seat].os_index,
-                     npi_machine_distance(&draft->machine, (unsigned)group->seat,
-                                          (unsigned)group->home));
+        npi_text_add(
+            text, ", the nearest to OS node %u by the kernel's table (%u)",
+            draft->machine.nodes[group->seat].os_index,
+            npi_machine_distance(&draft->machine, (unsigned)group->seat, (unsigned)group->home));
     else if (group->borrowed)
         npi_text_add(text, ", the nearest by the machine's structure");
     else if (group->spans_nodes)
@@ -138,10 +139,11 @@ static bool note_hidden_structure(const struct npi_draft *draft, struct npi_plan
     npi_cpuset_fini(&packages);
     npi_cpuset_fini(&caches);
     if (done && package_count > 1)
-        done = npi_notes_add(&plan->notes, &plan->note_count,
-                             "one memory node covers %zu packages: the firmware may hide the nodes; "
-                             "shards = \"package\" gives one shard each",
-                             package_count);
+        done =
+            npi_notes_add(&plan->notes, &plan->note_count,
+                          "one memory node covers %zu packages: the firmware may hide the nodes; "
+                          "shards = \"package\" gives one shard each",
+                          package_count);
     else if (done && cache_count > 1)
         done = npi_notes_add(&plan->notes, &plan->note_count,
                              "one memory node covers %zu last-level caches; shards = \"l3\" gives "
@@ -162,8 +164,8 @@ static bool note_kinds(const struct npi_draft *draft, struct npi_plan *plan)
     }
     if (slowest == fastest)
         return true;
-    return npi_notes_add(&plan->notes, &plan->note_count,
-                         "cores are of %d kinds; workers use %s", fastest - slowest + 1,
+    return npi_notes_add(&plan->notes, &plan->note_count, "cores are of %d kinds; workers use %s",
+                         fastest - slowest + 1,
                          draft->placement->cpu_kind == NPI_CPU_KIND_FASTEST ? "the fastest"
                                                                             : "all of them");
 }

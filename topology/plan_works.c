@@ -61,8 +61,8 @@ static bool check_cpu_lists(struct npi_draft *draft, const struct npi_cpuset *pr
     for (unsigned i = 0; i < placement->shard_count; i++) {
         const struct npi_placed_shard *shard = &placement->shards[i];
         char *path = npi_text_format("shard[%u].cpus", i);
-        bool done = path != NULL &&
-                    check_present(draft, shard->where, path, &shard->cpus, present, "CPU");
+        bool done =
+            path != NULL && check_present(draft, shard->where, path, &shard->cpus, present, "CPU");
         free(path);
         if (!done)
             return false;
@@ -116,13 +116,13 @@ static bool check_shard_nodes(struct npi_draft *draft)
             continue;
         char *nodes = list_memory_nodes(draft);
         char *path = npi_text_format("shard[%u].node", i);
-        char *what = nodes != NULL
-                         ? npi_text_format("node %d %s; nodes with memory to use here: %s",
-                                           shard->node,
-                                           slot < 0 ? "is not on this machine or not allowed"
-                                                    : "has no memory that the pool may use",
-                                           *nodes != '\0' ? nodes : "none")
-                         : NULL;
+        char *what =
+            nodes != NULL
+                ? npi_text_format("node %d %s; nodes with memory to use here: %s", shard->node,
+                                  slot < 0 ? "is not on this machine or not allowed"
+                                           : "has no memory that the pool may use",
+                                  *nodes != '\0' ? nodes : "none")
+                : NULL;
         bool done = path != NULL && what != NULL;
         if (done && slot >= 0)
             npi_mistakes_add_at(&draft->mistakes, shard->where, "%s: %s", path, what);
@@ -173,10 +173,9 @@ static bool on_forbidden_node(const struct npi_draft *draft, unsigned cpu)
     const struct npi_machine *machine = &draft->machine;
     for (unsigned slot = 0; slot < machine->node_count; slot++) {
         const struct npi_machine_node *node = &machine->nodes[slot];
-        bool forbidden =
-            npi_cpuset_has(&draft->placement->nodes_drop, node->os_index) ||
-            (draft->placement->where[NPI_SAID_NODES_ONLY] != NULL &&
-             !npi_cpuset_has(&draft->placement->nodes_only, node->os_index));
+        bool forbidden = npi_cpuset_has(&draft->placement->nodes_drop, node->os_index) ||
+                         (draft->placement->where[NPI_SAID_NODES_ONLY] != NULL &&
+                          !npi_cpuset_has(&draft->placement->nodes_only, node->os_index));
         if (forbidden && draft->cpus[cpu].borrowed &&
             npi_cpuset_has(&node->cpus, machine->cpus[cpu].os_index))
             return true;
@@ -245,8 +244,8 @@ bool npi_draft_find_works(struct npi_draft *draft)
         any |= draft->cpus[i].works;
     }
     static const enum npi_said about_nodes[] = {NPI_SAID_NODES_ONLY, NPI_SAID_NODES_DROP};
-    static const enum npi_said about_cpus[] = {NPI_SAID_CPUS_ONLY, NPI_SAID_CPUS_DROP,
-                                               NPI_SAID_RESERVE, NPI_SAID_NODES_ONLY,
+    static const enum npi_said about_cpus[] = {NPI_SAID_CPUS_ONLY,  NPI_SAID_CPUS_DROP,
+                                               NPI_SAID_RESERVE,    NPI_SAID_NODES_ONLY,
                                                NPI_SAID_NODES_DROP, NPI_SAID_CPU_KIND};
     if (draft->home_count == 0 && nothing_left(draft, about_nodes, 2, "no node with memory"))
         return true;

@@ -12,12 +12,19 @@ struct unit {
 };
 
 static const struct unit time_units[] = {
-    {"h", UINT64_C(3600000000000)}, {"min", UINT64_C(60000000000)}, {"s", 1000000000},
-    {"ms", 1000000},                {"us", 1000},                   {"ns", 1},
+    {"h", UINT64_C(3600000000000)},
+    {"min", UINT64_C(60000000000)},
+    {"s", 1000000000},
+    {"ms", 1000000},
+    {"us", 1000},
+    {"ns", 1},
 };
 static const struct unit byte_units[] = {
-    {"T", UINT64_C(1) << 40}, {"G", UINT64_C(1) << 30}, {"M", UINT64_C(1) << 20},
-    {"K", UINT64_C(1) << 10}, {"", 1},
+    {"T", UINT64_C(1) << 40},
+    {"G", UINT64_C(1) << 30},
+    {"M", UINT64_C(1) << 20},
+    {"K", UINT64_C(1) << 10},
+    {"", 1},
 };
 
 #define COUNT_OF(array) (sizeof(array) / sizeof *(array))
@@ -153,7 +160,8 @@ static void use_point(const char *local, char *text)
 
 void npi_share_text(double share, char text[NPI_QUANTITY_TEXT])
 {
-    /* 17 significant digits always suffice, and fractions of interest begin within the first three. */
+    /* 17 significant digits always suffice, and fractions of interest begin within the first three.
+     */
     enum { DIGITS_MAX = 20 };
     char local[NPI_QUANTITY_TEXT];
     for (int digits = 1; digits <= DIGITS_MAX; digits++) {

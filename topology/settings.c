@@ -86,7 +86,10 @@ void npi_value_fini(struct npi_value *value)
 static void add_words(struct npi_text *text, const char *const *words)
 {
     for (unsigned i = 0; words[i] != NULL; i++)
-        npi_text_add(text, "%s\"%s\"", i == 0 ? "" : words[i + 1] == NULL ? " or " : ", ",
+        npi_text_add(text, "%s\"%s\"",
+                     i == 0                 ? ""
+                     : words[i + 1] == NULL ? " or "
+                                            : ", ",
                      words[i]);
 }
 
@@ -206,7 +209,8 @@ static char *bad_quantity(const struct npi_setting *setting, enum npi_quantity p
     switch (problem) {
     case NPI_QUANTITY_NO_UNIT:
         return npi_text_format("\"%.40s\" has no unit; write \"%.40sns\", \"%.40sus\" or "
-                               "\"%.40sms\"", given, given, given, given);
+                               "\"%.40sms\"",
+                               given, given, given, given);
     case NPI_QUANTITY_BAD_UNIT:
         return npi_text_format("\"%.40s\" has an unknown unit; after the number comes %s", given,
                                units);
@@ -263,7 +267,8 @@ static bool parse_list(const char *text, struct npi_cpuset *set, char **what)
         return true;
     case NPI_CPUSET_BACKWARDS:
         *what = npi_text_format("the range at \"%.20s\" ends before it begins; write the smaller "
-                                "number first", text + where);
+                                "number first",
+                                text + where);
         return false;
     case NPI_CPUSET_MALFORMED:
         if (text[where] == '\0') {
@@ -271,7 +276,8 @@ static bool parse_list(const char *text, struct npi_cpuset *set, char **what)
             return false;
         }
         *what = npi_text_format("\"%.20s\" cannot be read; a list is numbers up to %u and ranges "
-                                "such as \"0-3,8,16-30:2\"", text + where, NPI_CPU_ID_MAX);
+                                "such as \"0-3,8,16-30:2\"",
+                                text + where, NPI_CPU_ID_MAX);
         return false;
     case NPI_CPUSET_NO_MEMORY:
         break;

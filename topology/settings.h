@@ -19,7 +19,7 @@ enum npi_setting_kind {
     NPI_SETTING_SHARE, /* a decimal fraction */
     NPI_SETTING_WORD,  /* one of a few words, stored as their index */
     NPI_SETTING_TEXT,
-    NPI_SETTING_LIST,  /* a list of CPU or node numbers */
+    NPI_SETTING_LIST, /* a list of CPU or node numbers */
 };
 
 enum npi_setting_group { NPI_GROUP_POOL, NPI_GROUP_EXPECT };
@@ -29,15 +29,15 @@ struct npi_setting {
     const char *field; /* of struct numapool_config, NULL when it is in the placement */
     enum npi_setting_group group;
     enum npi_setting_kind kind;
-    int said;         /* enum npi_said, -1 when it is a field of struct numapool_config */
-    size_t offset;    /* in struct numapool_config or struct numapool_placement */
-    size_t width;     /* bytes of a number: 4 or 8 */
-    uint64_t low, high; /* bounds of numbers, for SHARE in thousandths; of TEXT: length */
-    bool may_be_off;  /* NUMAPOOL_OFF, "off" */
-    bool one_word;    /* TEXT without blanks or slashes, ASCII: it becomes part of a name */
+    int said;                 /* enum npi_said, -1 when it is a field of struct numapool_config */
+    size_t offset;            /* in struct numapool_config or struct numapool_placement */
+    size_t width;             /* bytes of a number: 4 or 8 */
+    uint64_t low, high;       /* bounds of numbers, for SHARE in thousandths; of TEXT: length */
+    bool may_be_off;          /* NUMAPOOL_OFF, "off" */
+    bool one_word;            /* TEXT without blanks or slashes, ASCII: it becomes part of a name */
     const char *const *words; /* of WORD, ends with NULL */
     const char *default_text; /* as a file would write it, or in words after '#' */
-    const char *help; /* one line */
+    const char *help;         /* one line */
 };
 
 extern const struct npi_setting npi_settings[];

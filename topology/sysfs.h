@@ -1,12 +1,13 @@
-/* Small files of /sys and /proc, below a root that tests choose. Used by discover.c and cgroup.c. */
+/* Small files of /sys and /proc, below a root that tests choose. Used by discover.c and cgroup.c.
+ */
 #ifndef NPI_TOPOLOGY_SYSFS_H
 #define NPI_TOPOLOGY_SYSFS_H
 
 #include "topology/cpuset.h"
 
 /*
- * The whole file, terminated, without its last newline; NULL (and errno) when it cannot be read or is
- * larger than such files are. The caller frees it. root NULL = "".
+ * The whole file, terminated, without its last newline; NULL (and errno) when it cannot be read or
+ * is larger than such files are. The caller frees it. root NULL = "".
  */
 __attribute__((format(printf, 2, 3))) char *npi_sysfs_read(const char *root, const char *format,
                                                            ...);

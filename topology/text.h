@@ -26,7 +26,8 @@ void npi_text_add_quoted(struct npi_text *text, const char *string);
 /* 17179869184 as "16 GiB". */
 void npi_text_add_bytes(struct npi_text *text, uint64_t bytes);
 
-/* Hands the bytes over, empty string included; NULL when anything failed. The text is empty after. */
+/* Hands the bytes over, empty string included; NULL when anything failed. The text is empty after.
+ */
 char *npi_text_take(struct npi_text *text);
 
 /* All of it to a descriptor. 0, or a negative errno (-ENOMEM when the text had failed). */

@@ -1,6 +1,6 @@
 /*
- * Limits of control groups read from trees made here: both versions, both at once, nested, seen from
- * inside a container, and with everything missing.
+ * Limits of control groups read from trees made here: both versions, both at once, nested, seen
+ * from inside a container, and with everything missing.
  */
 #include "unit/topology_support.h"
 
@@ -158,9 +158,17 @@ static void mount_points_may_have_blanks(void **state)
 static void nonsense_is_no_limit(void **state)
 {
     (void)state;
-    static const char *const texts[] = {"",           "max",      "100000",      "0 100000",
-                                        "100000 0",   "-1 100",   "1e5 100000",  "100000 x",
-                                        "99999999999999999999999 100000", "100000,100000", " 1 2"};
+    static const char *const texts[] = {"",
+                                        "max",
+                                        "100000",
+                                        "0 100000",
+                                        "100000 0",
+                                        "-1 100",
+                                        "1e5 100000",
+                                        "100000 x",
+                                        "99999999999999999999999 100000",
+                                        "100000,100000",
+                                        " 1 2"};
     write_file(root, "/proc/self/cgroup", "0::/\n");
     write_file(root, "/proc/self/mountinfo", V2_MOUNT);
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {

@@ -1,6 +1,6 @@
 /*
- * Settings from the environment: every one of them, what comes before what, mistakes with the nearest
- * name, and that a program with raised privileges does not listen.
+ * Settings from the environment: every one of them, what comes before what, mistakes with the
+ * nearest name, and that a program with raised privileges does not listen.
  */
 #include "unit/topology_support.h"
 
@@ -221,7 +221,8 @@ static void a_file_comes_first(void **state)
     set("NUMAPOOL_TICK", "x");
     char *wanted = npi_text_format("environment: NUMAPOOL_TICK: \"x\" is not a time such as "
                                    "\"10ms\"\n%s:2: pool.tick: \"20\" has no unit; write \"20ns\", "
-                                   "\"20us\" or \"20ms\"", path);
+                                   "\"20us\" or \"20ms\"",
+                                   path);
     expect_mistakes(wanted);
     free(wanted);
     unsetenv("NUMAPOOL_TICK");

@@ -1,7 +1,7 @@
 /*
  * The configuration file: good ones set what they say and nothing else, every wrong one in
- * tests/badconf gives exactly its messages, no text at all brings the reader down, and what a dump or a
- * plan writes loads back the same.
+ * tests/badconf gives exactly its messages, no text at all brings the reader down, and what a dump
+ * or a plan writes loads back the same.
  */
 #include "unit/topology_support.h"
 
@@ -142,12 +142,13 @@ static void what_is_not_named_stays(void **state)
                   "shard = ( { cpus = \"1\"; } );");
     c.name = own_name;
     c.workers_max = 9;
-    write_file(root, "/second.conf", "%s", "version = 1; pool = { tick = \"30ms\"; cpus_drop = \"2\"; };");
+    write_file(root, "/second.conf", "%s",
+               "version = 1; pool = { tick = \"30ms\"; cpus_drop = \"2\"; };");
     assert_int_equal(numapool_config_load(&c, path, NULL), NUMAPOOL_OK);
     assert_int_equal(c.tick_ns, 30000000);
     assert_int_equal(c.workers_max, 9);
-    assert_ptr_equal(c.name, own_name);       /* a program's string stays the program's */
-    assert_string_equal(c.machine, "pu:4");   /* one of ours is still alive */
+    assert_ptr_equal(c.name, own_name);     /* a program's string stays the program's */
+    assert_string_equal(c.machine, "pu:4"); /* one of ours is still alive */
     assert_ptr_equal(c.machine, c.placement->machine);
     assert_set(&c.placement->reserve, "0");
     assert_set(&c.placement->cpus_drop, "2");
@@ -188,12 +189,12 @@ static void notation_is_free(void **state)
 static void explicit_shards_arrive(void **state)
 {
     (void)state;
-    struct numapool_config c = load_text(
-        "version = 1;\n"
-        "shard = (\n"
-        "    { cpus = \"2-15,34-47\"; workers = 14; node = 0; memory = \"4G\"; },\n"
-        "    { cpus = \"16-31\"; callers = \"0-1,16-33\"; }\n"
-        ");\n");
+    struct numapool_config c =
+        load_text("version = 1;\n"
+                  "shard = (\n"
+                  "    { cpus = \"2-15,34-47\"; workers = 14; node = 0; memory = \"4G\"; },\n"
+                  "    { cpus = \"16-31\"; callers = \"0-1,16-33\"; }\n"
+                  ");\n");
     const struct numapool_placement *p = c.placement;
     assert_int_equal(p->shard_count, 2);
     assert_set(&p->shards[0].cpus, "2-15,34-47");
@@ -215,7 +216,8 @@ static void ready_made_files_load_and_fit_their_machines(void **state)
         unsigned shards;
         const char *first_cpus;
     } files[] = {
-        {"one-socket", "pack:1 [numa] l3:1 core:16 pu:2", 1, "0,2,4,6,8,10,12,14,16,18,20,22,24,26,28,30"},
+        {"one-socket", "pack:1 [numa] l3:1 core:16 pu:2", 1,
+         "0,2,4,6,8,10,12,14,16,18,20,22,24,26,28,30"},
         {"two-sockets-smt", "pack:2 [numa] l3:1 core:16 pu:2(indexes=core:pu)", 2, "0-15"},
         {"epyc-nps4", "pack:2 numa:4 l3:4 core:4 pu:2", 32, "0,2,4,6"},
         {"four-sockets-reserved", "pack:4 [numa] l3:1 core:16 pu:1", 4, "1-15"},
@@ -225,8 +227,8 @@ static void ready_made_files_load_and_fit_their_machines(void **state)
         struct numapool_config config = plain_config();
         struct numapool_error error = {0};
         struct npi_plan *plan = NULL;
-        char *path = npi_text_format("%s/../topology/configs/%s.conf", NUMAPOOL_TESTS_DIR,
-                                     files[i].file);
+        char *path =
+            npi_text_format("%s/../topology/configs/%s.conf", NUMAPOOL_TESTS_DIR, files[i].file);
         if (numapool_config_load(&config, path, &error) != NUMAPOOL_OK)
             fail_msg("%s", error.text);
         config.machine = files[i].machine;
@@ -294,8 +296,7 @@ static void wrong_files_say_exactly_what_is_wrong(void **state)
     char **names = list_bad_files(&count);
     for (size_t i = 0; i < count; i++) {
         struct numapool_error error;
-        char *wanted_path =
-            npi_text_format("%.*s.expected", (int)strlen(names[i]) - 5, names[i]);
+        char *wanted_path = npi_text_format("%.*s.expected", (int)strlen(names[i]) - 5, names[i]);
         char *wanted = read_file(wanted_path, NULL);
         if (wanted == NULL)
             fail_msg("%s is missing", wanted_path);
@@ -383,8 +384,8 @@ static void arguments_are_checked(void **state)
     assert_int_equal(numapool_config_dump(&config, 1), NUMAPOOL_E_INVALID);
 }
 
-/* Every prefix of a good file, and thousands of files with a few bytes changed: no crash, no success
-   that a second load does not repeat, every message with a line that exists. */
+/* Every prefix of a good file, and thousands of files with a few bytes changed: no crash, no
+   success that a second load does not repeat, every message with a line that exists. */
 static void damaged_files_are_survived(void **state)
 {
     (void)state;
@@ -400,7 +401,8 @@ static void damaged_files_are_survived(void **state)
         size_t kept = round < length ? round : length;
         memcpy(text, everything, kept);
         for (unsigned i = next_random(&seed) % 4; round >= length && i > 0; i--)
-            text[next_random(&seed) % kept] = "{}()[]\";,=:#/*@-+.0x1aL\n \\\xff"[next_random(&seed) % 27];
+            text[next_random(&seed) % kept] =
+                "{}()[]\";,=:#/*@-+.0x1aL\n \\\xff"[next_random(&seed) % 27];
         FILE *file = fopen(path, "w");
         assert_non_null(file);
         fwrite(text, 1, kept, file);
@@ -460,9 +462,10 @@ static void dumps_load_back_equal(void **state)
     config = load_text(everything);
     expect_dump_loads_back(&config);
     unload(&config);
-    config = load_text("version = 1; pool = { machine = \"/a \\\"b\\\"/\\\\c.xml\"; quota = \"follow\"; };"
-                       "shard = ( { cpus = \"0-3\"; node = 0; memory = \"65537\"; }, "
-                       "{ cpus = \"5\"; callers = \"4-7\"; workers = 3; } );");
+    config = load_text(
+        "version = 1; pool = { machine = \"/a \\\"b\\\"/\\\\c.xml\"; quota = \"follow\"; };"
+        "shard = ( { cpus = \"0-3\"; node = 0; memory = \"65537\"; }, "
+        "{ cpus = \"5\"; callers = \"4-7\"; workers = 3; } );");
     assert_string_equal(config.machine, "/a \"b\"/\\c.xml");
     expect_dump_loads_back(&config);
     unload(&config);
@@ -500,8 +503,8 @@ static void dumps_load_back_equal(void **state)
 static void plans_of_texts_load_back(void **state)
 {
     (void)state;
-    static const char *const texts[] = {"pack:4 [numa] core:8 pu:2", "pack:2 numa:2 l3:2 core:2 pu:1",
-                                        "numa:1 pu:1"};
+    static const char *const texts[] = {"pack:4 [numa] core:8 pu:2",
+                                        "pack:2 numa:2 l3:2 core:2 pu:1", "numa:1 pu:1"};
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
         for (int shards = 0; shards < 4; shards++) {
             struct numapool_config config = plain_config();

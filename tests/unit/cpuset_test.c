@@ -124,15 +124,9 @@ static void lists_are_read(void **state)
     static const struct {
         const char *text, *set;
     } good[] = {
-        {"0", "0"},
-        {"0-0", "0"},
-        {" 1 , 3-5\t,\n7 ", "1,3-5,7"},
-        {"5,3,4", "3-5"},
-        {"0-8:2", "0,2,4,6,8"},
-        {"0-9:3", "0,3,6,9"},
-        {"0-3:100", "0"},
-        {"65535", "65535"},
-        {"007", "7"},
+        {"0", "0"},         {"0-0", "0"},           {" 1 , 3-5\t,\n7 ", "1,3-5,7"},
+        {"5,3,4", "3-5"},   {"0-8:2", "0,2,4,6,8"}, {"0-9:3", "0,3,6,9"},
+        {"0-3:100", "0"},   {"65535", "65535"},     {"007", "7"},
         {"0-3,2-5", "0-5"},
     };
     for (size_t i = 0; i < sizeof good / sizeof *good; i++) {
@@ -151,14 +145,14 @@ static void bad_lists_are_refused_and_leave_the_set(void **state)
         enum npi_cpuset_parse result;
         size_t where;
     } bad[] = {
-        {"", NPI_CPUSET_MALFORMED, 0},       {"  ", NPI_CPUSET_MALFORMED, 2},
-        {"x", NPI_CPUSET_MALFORMED, 0},      {"1,", NPI_CPUSET_MALFORMED, 2},
-        {",1", NPI_CPUSET_MALFORMED, 0},     {"1,,2", NPI_CPUSET_MALFORMED, 2},
-        {"1-", NPI_CPUSET_MALFORMED, 0},     {"-1", NPI_CPUSET_MALFORMED, 0},
-        {"3-1", NPI_CPUSET_BACKWARDS, 0},    {"0,5-4", NPI_CPUSET_BACKWARDS, 2},
-        {"0-4:0", NPI_CPUSET_MALFORMED, 0},  {"0-4:", NPI_CPUSET_MALFORMED, 0},
-        {"1 2", NPI_CPUSET_MALFORMED, 0},    {"1;2", NPI_CPUSET_MALFORMED, 0},
-        {"65536", NPI_CPUSET_MALFORMED, 0},  {"99999999999999999999", NPI_CPUSET_MALFORMED, 0},
+        {"", NPI_CPUSET_MALFORMED, 0},        {"  ", NPI_CPUSET_MALFORMED, 2},
+        {"x", NPI_CPUSET_MALFORMED, 0},       {"1,", NPI_CPUSET_MALFORMED, 2},
+        {",1", NPI_CPUSET_MALFORMED, 0},      {"1,,2", NPI_CPUSET_MALFORMED, 2},
+        {"1-", NPI_CPUSET_MALFORMED, 0},      {"-1", NPI_CPUSET_MALFORMED, 0},
+        {"3-1", NPI_CPUSET_BACKWARDS, 0},     {"0,5-4", NPI_CPUSET_BACKWARDS, 2},
+        {"0-4:0", NPI_CPUSET_MALFORMED, 0},   {"0-4:", NPI_CPUSET_MALFORMED, 0},
+        {"1 2", NPI_CPUSET_MALFORMED, 0},     {"1;2", NPI_CPUSET_MALFORMED, 0},
+        {"65536", NPI_CPUSET_MALFORMED, 0},   {"99999999999999999999", NPI_CPUSET_MALFORMED, 0},
         {"0-65536", NPI_CPUSET_MALFORMED, 0}, {"0x10", NPI_CPUSET_MALFORMED, 0},
         {"0-3:2:1", NPI_CPUSET_MALFORMED, 0}, {"1.5", NPI_CPUSET_MALFORMED, 0},
     };

@@ -1,7 +1,7 @@
 /*
- * Looking at a machine: the real one under guard, trees of /sys made here (hidden, empty, large, with
- * nodes lacking memory or CPUs), and texts that are no machines. Nothing may stop the process, print,
- * or move the caller.
+ * Looking at a machine: the real one under guard, trees of /sys made here (hidden, empty, large,
+ * with nodes lacking memory or CPUs), and texts that are no machines. Nothing may stop the process,
+ * print, or move the caller.
  */
 #include "unit/topology_support.h"
 
@@ -322,7 +322,11 @@ static void cpu_max_is_part_of_the_machine(void **state)
 static void large_machines_fit(void **state)
 {
     (void)state;
-    enum { NODES = 72, CPUS = 1152, WORDS = CPUS / 32 }; /* more than 64 nodes, more than 1024 CPUs */
+    enum {
+        NODES = 72,
+        CPUS = 1152,
+        WORDS = CPUS / 32
+    }; /* more than 64 nodes, more than 1024 CPUs */
     struct npi_machine machine = {0};
     char siblings[WORDS * 9 + 1], distances[NODES * 3 + 1] = "", cpus[32];
     write_file(root, "/sys/devices/system/cpu/online", "0-%d\n", CPUS - 1);

@@ -1,7 +1,7 @@
 /*
- * Plans for the machines in tests/machines, through hwloc. What each has to be was worked out from the
- * description of the machine (tests/machines/README.md) and the planning rules. Distances in braces
- * follow the neighbours, nearest first.
+ * Plans for the machines in tests/machines, through hwloc. What each has to be was worked out from
+ * the description of the machine (tests/machines/README.md) and the planning rules. Distances in
+ * braces follow the neighbours, nearest first.
  */
 #include "unit/topology_support.h"
 
@@ -31,12 +31,22 @@ struct wanted {
 #define FAR_N72 "4-71"
 
 static const struct wanted machines[] = {
-    {"q4-square", 4, 4, 4, true, 4,
+    {"q4-square",
+     4,
+     4,
+     4,
+     true,
+     4,
      {{0, false, "0-1", "0-1", "", "1(20) 3(20) 2(30)"},
       {1, false, "2-3", "2-3", "", "2(20) 0(20) 3(30)"},
       {2, false, "4-5", "4-5", "", "3(20) 1(20) 0(30)"},
       {3, false, "6-7", "6-7", "", "0(20) 2(20) 1(30)"}}},
-    {"q8", 8, 8, 8, true, 8,
+    {"q8",
+     8,
+     8,
+     8,
+     true,
+     8,
      {{0, false, "0-1", "0-1", "", "1(20) 2(20) 3(20) 4(20) 5(20) 6(20) 7(20)"},
       {1, false, "2-3", "2-3", "", "2(20) 3(20) 4(20) 5(20) 6(20) 7(20) 0(20)"},
       {2, false, "4-5", "4-5", "", "3(20) 4(20) 5(20) 6(20) 7(20) 0(20) 1(20)"},
@@ -46,46 +56,91 @@ static const struct wanted machines[] = {
       {6, false, "12-13", "12-13", "", "7(20) 0(20) 1(20) 2(20) 3(20) 4(20) 5(20)"},
       {7, false, "14-15", "14-15", "", "0(20) 1(20) 2(20) 3(20) 4(20) 5(20) 6(20)"}}},
     /* More than 64 nodes; those without CPUs are equally far from everybody. */
-    {"n72", 4, 4, 4, true, 4,
+    {"n72",
+     4,
+     4,
+     4,
+     true,
+     4,
      {{0, false, "0", "0", FAR_N72, "1(20) 2(20) 3(20)"},
       {1, false, "1", "1", FAR_N72, "2(20) 3(20) 0(20)"},
       {2, false, "2", "2", FAR_N72, "3(20) 0(20) 1(20)"},
       {3, false, "3", "3", FAR_N72, "0(20) 1(20) 2(20)"}}},
     /* CPUs 2-3 are in no node. hwloc has put their package into a group with node 2's. */
-    {"memless-cpuless", 2, 3, 3, true, 3,
+    {"memless-cpuless",
+     2,
+     3,
+     3,
+     true,
+     3,
      {{0, false, "0-1", "0-1", "3", "1(30) 2(30)"},
       {2, false, "4-5", "4-5", "", "2(20) 0(30)"},
       {2, true, "2-3", "2-3", "", "1(20) 0(30)"}}},
     /* The same, and nothing says whom they are near: node 0 has more memory. */
-    {"lopsided", 2, 3, 3, true, 3,
+    {"lopsided",
+     2,
+     3,
+     3,
+     true,
+     3,
      {{0, false, "0-1", "0-1", "3", "1(20) 2(30)"},
       {0, true, "2-3", "2-3", "", "0(20) 2(30)"},
       {2, false, "4-5", "4-5", "", "0(30) 1(30)"}}},
     /* Node numbers with a hole, the second node without CPUs. One node over two packages. */
     {"gap-cpuless", 1, 2, 2, false, 1, {{0, false, "0-3", "0-3", "2", ""}}},
     /* Two threads of a core next to each other: the first one works, both are callers' homes. */
-    {"intel-smt-dies", 2, 4, 2, true, 2,
+    {"intel-smt-dies",
+     2,
+     4,
+     2,
+     true,
+     2,
      {{0, false, "0,2,4,6", "0-7", "", "1(20)"}, {1, false, "8,10,12,14", "8-15", "", "0(20)"}}},
     /* One cache over two nodes gives a shard to each all the same. */
-    {"snc2", 4, 4, 2, true, 4,
+    {"snc2",
+     4,
+     4,
+     2,
+     true,
+     4,
      {{0, false, "0,2", "0-3", "", "1(11) 2(21) 3(21)"},
       {1, false, "4,6", "4-7", "", "0(11) 2(21) 3(21)"},
       {2, false, "8,10", "8-11", "", "3(11) 0(21) 1(21)"},
       {3, false, "12,14", "12-15", "", "2(11) 0(21) 1(21)"}}},
     {"l3-split", 1, 4, 1, false, 1, {{0, false, "0-7", "0-7", "", ""}}},
     /* Slow memory 17 from node 1, 28 from node 0. */
-    {"hmat-sidecache", 2, 2, 2, true, 2,
+    {"hmat-sidecache",
+     2,
+     2,
+     2,
+     true,
+     2,
      {{0, false, "0-1", "0-1", "", "1(21)"}, {1, false, "2-3", "2-3", "2", "0(21)"}}},
     /* CPUs 1, 4, 5 are off: node 2 has none left and lies between 1 and 3. */
-    {"cpus-offline", 3, 3, 3, true, 3,
+    {"cpus-offline",
+     3,
+     3,
+     3,
+     true,
+     3,
      {{0, false, "0", "0", "", "1(20) 2(20)"},
       {1, false, "2-3", "2-3", "2", "0(20) 2(30)"},
       {3, false, "6-7", "6-7", "2", "0(20) 1(30)"}}},
-    {"cpuset", 2, 2, 2, true, 2,
+    {"cpuset",
+     2,
+     2,
+     2,
+     true,
+     2,
      {{1, false, "2-3", "2-3", "", "1(20)"}, {2, false, "4-5", "4-5", "", "0(20)"}}},
-    /* CPUs of nodes 1 and 2, memory of 0 and 3: both packages borrow, and of the larger node, as the
-       export does not tell whom they are near. */
-    {"cpuset-split", 1, 2, 2, false, 2,
+    /* CPUs of nodes 1 and 2, memory of 0 and 3: both packages borrow, and of the larger node, as
+       the export does not tell whom they are near. */
+    {"cpuset-split",
+     1,
+     2,
+     2,
+     false,
+     2,
      {{3, true, "2-3", "2-3", "0", "1(20)"}, {3, true, "4-5", "4-5", "0", "0(20)"}}},
     /* One node with 0 bytes: unknown, not empty. */
     {"no-sysfs", 1, 4, 4, false, 1, {{0, false, "0-7", "0-7", "", ""}}},

@@ -1,7 +1,7 @@
 /*
- * What holds for every plan on every machine, tried on machines nobody has: thousands of random ones,
- * whole and crippled. Each plan also goes through a file and has to come back the same, and through
- * merging, where the same invariants hold.
+ * What holds for every plan on every machine, tried on machines nobody has: thousands of random
+ * ones, whole and crippled. Each plan also goes through a file and has to come back the same, and
+ * through merging, where the same invariants hold.
  *
  * NPI_SEED=N replays one machine; a failure prints its seed.
  */

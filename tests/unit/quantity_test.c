@@ -33,14 +33,22 @@ static void times_are_read(void **state)
         const char *text;
         enum npi_quantity problem;
     } bad[] = {
-        {"", NPI_QUANTITY_NO_NUMBER},      {"ms", NPI_QUANTITY_NO_NUMBER},
-        {"-1ms", NPI_QUANTITY_NO_NUMBER},  {"+1ms", NPI_QUANTITY_NO_NUMBER},
-        {" 1ms", NPI_QUANTITY_NO_NUMBER},  {".5s", NPI_QUANTITY_NO_NUMBER},
-        {"10", NPI_QUANTITY_NO_UNIT},      {"10 ", NPI_QUANTITY_NO_UNIT},
-        {"10m", NPI_QUANTITY_BAD_UNIT},    {"10MS", NPI_QUANTITY_BAD_UNIT},
-        {"10ms ", NPI_QUANTITY_BAD_UNIT},  {"1e3ms", NPI_QUANTITY_BAD_UNIT},
-        {"1.ms", NPI_QUANTITY_BAD_UNIT},   {"1,5ms", NPI_QUANTITY_BAD_UNIT},
-        {"0x10ms", NPI_QUANTITY_BAD_UNIT}, {"1.5ns", NPI_QUANTITY_TOO_FINE},
+        {"", NPI_QUANTITY_NO_NUMBER},
+        {"ms", NPI_QUANTITY_NO_NUMBER},
+        {"-1ms", NPI_QUANTITY_NO_NUMBER},
+        {"+1ms", NPI_QUANTITY_NO_NUMBER},
+        {" 1ms", NPI_QUANTITY_NO_NUMBER},
+        {".5s", NPI_QUANTITY_NO_NUMBER},
+        {"10", NPI_QUANTITY_NO_UNIT},
+        {"10 ", NPI_QUANTITY_NO_UNIT},
+        {"10m", NPI_QUANTITY_BAD_UNIT},
+        {"10MS", NPI_QUANTITY_BAD_UNIT},
+        {"10ms ", NPI_QUANTITY_BAD_UNIT},
+        {"1e3ms", NPI_QUANTITY_BAD_UNIT},
+        {"1.ms", NPI_QUANTITY_BAD_UNIT},
+        {"1,5ms", NPI_QUANTITY_BAD_UNIT},
+        {"0x10ms", NPI_QUANTITY_BAD_UNIT},
+        {"1.5ns", NPI_QUANTITY_TOO_FINE},
         {"0.0000000001s", NPI_QUANTITY_TOO_FINE},
         {"18446744073709551615ns", NPI_QUANTITY_TOO_LARGE}, /* this is "off" */
         {"18446744073709551616ns", NPI_QUANTITY_TOO_LARGE},
@@ -62,9 +70,15 @@ static void sizes_are_read(void **state)
         const char *text;
         uint64_t bytes;
     } good[] = {
-        {"0", 0},        {"17", 17},           {"4K", 4096},
-        {"4KiB", 4096},  {"1.5M", 1572864},    {"16 G", UINT64_C(17179869184)},
-        {"1T", UINT64_C(1) << 40}, {"0.5K", 512}, {"2GiB", UINT64_C(2147483648)},
+        {"0", 0},
+        {"17", 17},
+        {"4K", 4096},
+        {"4KiB", 4096},
+        {"1.5M", 1572864},
+        {"16 G", UINT64_C(17179869184)},
+        {"1T", UINT64_C(1) << 40},
+        {"0.5K", 512},
+        {"2GiB", UINT64_C(2147483648)},
     };
     for (size_t i = 0; i < sizeof good / sizeof *good; i++) {
         uint64_t bytes = 77;
@@ -75,11 +89,11 @@ static void sizes_are_read(void **state)
         const char *text;
         enum npi_quantity problem;
     } bad[] = {
-        {"", NPI_QUANTITY_NO_NUMBER},     {"G", NPI_QUANTITY_NO_NUMBER},
-        {"-4K", NPI_QUANTITY_NO_NUMBER},  {"4KB", NPI_QUANTITY_BAD_UNIT},
-        {"4k", NPI_QUANTITY_BAD_UNIT},    {"4GB", NPI_QUANTITY_BAD_UNIT},
-        {"4iB", NPI_QUANTITY_BAD_UNIT},   {"1.0001K", NPI_QUANTITY_TOO_FINE},
-        {"1.5", NPI_QUANTITY_TOO_FINE},   {"16777216T", NPI_QUANTITY_TOO_LARGE},
+        {"", NPI_QUANTITY_NO_NUMBER},    {"G", NPI_QUANTITY_NO_NUMBER},
+        {"-4K", NPI_QUANTITY_NO_NUMBER}, {"4KB", NPI_QUANTITY_BAD_UNIT},
+        {"4k", NPI_QUANTITY_BAD_UNIT},   {"4GB", NPI_QUANTITY_BAD_UNIT},
+        {"4iB", NPI_QUANTITY_BAD_UNIT},  {"1.0001K", NPI_QUANTITY_TOO_FINE},
+        {"1.5", NPI_QUANTITY_TOO_FINE},  {"16777216T", NPI_QUANTITY_TOO_LARGE},
     };
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         uint64_t bytes = 77;
@@ -96,8 +110,8 @@ static void counts_are_digits_only(void **state)
     assert_true(npi_count_parse("0", &count) && count == 0);
     assert_true(npi_count_parse("18446744073709551614", &count));
     assert_int_equal(count, UINT64_C(18446744073709551614));
-    static const char *const bad[] = {"", "-1", "+1", "1.0", "1k", " 1", "1 ", "0x1",
-                                      "18446744073709551615"};
+    static const char *const bad[] = {
+        "", "-1", "+1", "1.0", "1k", " 1", "1 ", "0x1", "18446744073709551615"};
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
         assert_false(npi_count_parse(bad[i], &count));
 }
@@ -107,8 +121,8 @@ static void times_and_sizes_read_back(void **state)
     (void)state;
     uint64_t seed = 5;
     for (int round = 0; round < 20000; round++) {
-        uint64_t value = ((uint64_t)next_random(&seed) << 32 | next_random(&seed)) >>
-                         (next_random(&seed) % 64);
+        uint64_t value =
+            ((uint64_t)next_random(&seed) << 32 | next_random(&seed)) >> (next_random(&seed) % 64);
         if (next_random(&seed) % 2)
             value -= value % 1000000;
         uint64_t again = 0;
@@ -146,7 +160,8 @@ static void fractions_read_back(void **state)
     npi_share_text(0.15, text);
     assert_string_equal(text, "0.15");
     double share;
-    static const char *const bad[] = {"", ".5", "0,5", "-0.1", "1e-1", "0.1 ", "nan", "inf", "0x1p-3"};
+    static const char *const bad[] = {"",     ".5",  "0,5", "-0.1",  "1e-1",
+                                      "0.1 ", "nan", "inf", "0x1p-3"};
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
         assert_false(npi_share_parse(bad[i], &share));
 }
@@ -170,12 +185,9 @@ static void a_decimal_comma_changes_nothing(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(times_are_read),
-        cmocka_unit_test(sizes_are_read),
-        cmocka_unit_test(counts_are_digits_only),
-        cmocka_unit_test(times_and_sizes_read_back),
-        cmocka_unit_test(fractions_read_back),
-        cmocka_unit_test(a_decimal_comma_changes_nothing),
+        cmocka_unit_test(times_are_read),         cmocka_unit_test(sizes_are_read),
+        cmocka_unit_test(counts_are_digits_only), cmocka_unit_test(times_and_sizes_read_back),
+        cmocka_unit_test(fractions_read_back),    cmocka_unit_test(a_decimal_comma_changes_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,6 +1,6 @@
 /*
- * The table of settings: complete, free of contradictions, the same bounds for texts and for values a
- * program sets, and every value it can hold reads back.
+ * The table of settings: complete, free of contradictions, the same bounds for texts and for values
+ * a program sets, and every value it can hold reads back.
  */
 #include "unit/topology_support.h"
 
@@ -48,10 +48,24 @@ static void every_field_of_the_configuration_can_be_set(void **state)
 {
     (void)state;
     static const char *const fields[] = {
-        "workers_max",   "workers_min",     "queue_tasks",       "queue_delay_ns", "memory_bytes",
-        "idle_exit_ns",  "spin_ns",         "tick_ns",           "latency_bias",   "codel_target_ns",
-        "codel_interval_ns", "shards",      "pinning",           "smt",            "mode",
-        "machine",       "name",            "stack_bytes",
+        "workers_max",
+        "workers_min",
+        "queue_tasks",
+        "queue_delay_ns",
+        "memory_bytes",
+        "idle_exit_ns",
+        "spin_ns",
+        "tick_ns",
+        "latency_bias",
+        "codel_target_ns",
+        "codel_interval_ns",
+        "shards",
+        "pinning",
+        "smt",
+        "mode",
+        "machine",
+        "name",
+        "stack_bytes",
     };
     unsigned in_config = 0, said = 0;
     for (size_t i = 0; i < sizeof fields / sizeof *fields; i++) {
@@ -100,10 +114,18 @@ static void names_are_guessed_but_not_wildly(void **state)
     static const struct {
         const char *wrong, *right;
     } guesses[] = {
-        {"wokers_max", "workers_max"}, {"workers-max", "workers_max"}, {"Tick", "tick"},
-        {"tick_ns", "tick"},           {"memory_bytes", "memory"},     {"pining", "pinning"},
-        {"latency_bais", "latency_bias"}, {"cpu_only", "cpus_only"},   {"reserved", "reserve"},
-        {"xyzzy", NULL},               {"threads", NULL},              {"", NULL},
+        {"wokers_max", "workers_max"},
+        {"workers-max", "workers_max"},
+        {"Tick", "tick"},
+        {"tick_ns", "tick"},
+        {"memory_bytes", "memory"},
+        {"pining", "pinning"},
+        {"latency_bais", "latency_bias"},
+        {"cpu_only", "cpus_only"},
+        {"reserved", "reserve"},
+        {"xyzzy", NULL},
+        {"threads", NULL},
+        {"", NULL},
     };
     for (size_t i = 0; i < sizeof guesses / sizeof *guesses; i++) {
         const char *guess = npi_setting_suggest(NPI_GROUP_POOL, guesses[i].wrong);
@@ -183,14 +205,14 @@ static void values_of_a_program_are_checked(void **state)
     config.pinning = 3;
     config.mode = -1;
     config.memory_bytes = 1;
-    expect_invalid(&config,
-                   "config: mode: -1 is not one of its values; 0 to 1 are\n"
-                   "config: workers_max: 100000 is out of range; 1 to 32768\n"
-                   "config: memory_bytes: 1 is out of range; 64K to 1024T\n"
-                   "config: pinning: 3 is not one of its values; 0 to 2 are");
+    expect_invalid(&config, "config: mode: -1 is not one of its values; 0 to 1 are\n"
+                            "config: workers_max: 100000 is out of range; 1 to 32768\n"
+                            "config: memory_bytes: 1 is out of range; 64K to 1024T\n"
+                            "config: pinning: 3 is not one of its values; 0 to 2 are");
 }
 
-/* Bounds of every number: the bound is in, one beyond is out, from text and from a program alike. */
+/* Bounds of every number: the bound is in, one beyond is out, from text and from a program alike.
+ */
 static void bounds_are_the_same_everywhere(void **state)
 {
     (void)state;

@@ -1,7 +1,7 @@
 /*
  * Want of memory, at every single allocation in turn: planning, merging, loading and reading the
- * environment say so, change nothing and lose nothing (a sanitizer's leak check completes the proof).
- * The linker puts the functions below in front of the allocator, for our code only.
+ * environment say so, change nothing and lose nothing (a sanitizer's leak check completes the
+ * proof). The linker puts the functions below in front of the allocator, for our code only.
  */
 #include "unit/topology_support.h"
 
@@ -111,8 +111,8 @@ static void a_plan_is_whole_or_not_at_all(void **state)
 
     placement->shards = calloc(2, sizeof *placement->shards);
     placement->shard_count = 2;
-    placement->shards[0] = (struct npi_placed_shard){
-        .cpus = set_of("2-5,70"), .node = 0, .where = strdup("f:2")};
+    placement->shards[0] =
+        (struct npi_placed_shard){.cpus = set_of("2-5,70"), .node = 0, .where = strdup("f:2")};
     placement->shards[1] = (struct npi_placed_shard){
         .cpus = set_of("6-9"), .callers = set_of("10"), .node = 40, .where = strdup("f:3")};
     try_all(make_and_free, &config, NUMAPOOL_E_NOMEM, false);
@@ -168,10 +168,11 @@ static void a_file_is_loaded_whole_or_not_at_all(void **state)
 #endif
     char *root = make_tree();
     char *path = npi_text_format("%s/f.conf", root);
-    write_file(root, "/f.conf", "%s",
-               "version = 1;\npool = { tick = \"20ms\"; reserve = \"0-3,8\"; machine = \"pu:4\"; };\n"
-               "expect = { nodes = 1; };\n"
-               "shard = ( { cpus = \"4\"; node = 0; }, { cpus = \"5\"; callers = \"6\"; } );\n");
+    write_file(
+        root, "/f.conf", "%s",
+        "version = 1;\npool = { tick = \"20ms\"; reserve = \"0-3,8\"; machine = \"pu:4\"; };\n"
+        "expect = { nodes = 1; };\n"
+        "shard = ( { cpus = \"4\"; node = 0; }, { cpus = \"5\"; callers = \"6\"; } );\n");
     try_all(load, path, NUMAPOOL_E_NOMEM, false);
     free(path);
     remove_tree(root);

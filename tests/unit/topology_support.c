@@ -107,8 +107,7 @@ struct npi_machine_node *add_node(struct npi_machine *machine, unsigned os_index
     unsigned at = 0;
     free(machine->distance);
     machine->distance = NULL;
-    machine->nodes =
-        realloc(machine->nodes, (machine->node_count + 1) * sizeof *machine->nodes);
+    machine->nodes = realloc(machine->nodes, (machine->node_count + 1) * sizeof *machine->nodes);
     assert_non_null(machine->nodes);
     while (at < machine->node_count && machine->nodes[at].os_index < os_index)
         at++;
@@ -177,8 +176,7 @@ static void check_nodes(const struct npi_plan *plan, const struct npi_machine *m
         const struct npi_plan_node *node = &plan->nodes[n];
         int slot = npi_machine_node_slot(machine, node->os_index);
         if (slot >= 0 && !homeless &&
-            (machine->nodes[slot].memoryless ||
-             (known && machine->nodes[slot].memory_bytes == 0)))
+            (machine->nodes[slot].memoryless || (known && machine->nodes[slot].memory_bytes == 0)))
             fail_msg("%s: home %u has no memory", label, node->os_index);
         if (slot >= 0 && !homeless && machine->nodes[slot].kind == NPI_NODE_DEVICE)
             fail_msg("%s: home %u is a device", label, node->os_index);
@@ -290,10 +288,9 @@ void assert_same_plan(const struct npi_plan *a, const struct npi_plan *b, const 
         if (!npi_cpuset_equal(&x->cpus, &y->cpus) ||
             !npi_cpuset_equal(&x->owned_cpus, &y->owned_cpus))
             fail_msg("%s: shard %u has other CPUs", label, s);
-        if (x->node != y->node || x->spans_nodes != y->spans_nodes ||
-            x->borrowed != y->borrowed || x->package != y->package ||
-            x->workers_max != y->workers_max || x->memory_bytes != y->memory_bytes ||
-            x->cpu_count != y->cpu_count)
+        if (x->node != y->node || x->spans_nodes != y->spans_nodes || x->borrowed != y->borrowed ||
+            x->package != y->package || x->workers_max != y->workers_max ||
+            x->memory_bytes != y->memory_bytes || x->cpu_count != y->cpu_count)
             fail_msg("%s: shard %u differs: node %u/%u spans %d/%d borrowed %d/%d package %d/%d",
                      label, s, x->node, y->node, x->spans_nodes, y->spans_nodes, x->borrowed,
                      y->borrowed, x->package, y->package);

@@ -1,6 +1,7 @@
 /*
- * What the tests of topology/ share: machines written down in a few words, the invariants every plan
- * has to keep, files and trees in a temporary place, and what a function writes to a descriptor.
+ * What the tests of topology/ share: machines written down in a few words, the invariants every
+ * plan has to keep, files and trees in a temporary place, and what a function writes to a
+ * descriptor.
  */
 #ifndef NPI_TESTS_TOPOLOGY_SUPPORT_H
 #define NPI_TESTS_TOPOLOGY_SUPPORT_H
@@ -30,7 +31,8 @@ void build_machine(struct npi_machine *machine, unsigned packages, unsigned node
 void set_distances(struct npi_machine *machine, const unsigned *table); /* node_count squared */
 /* Takes CPUs away from the machine, as an affinity mask does. */
 void forbid_cpus(struct npi_machine *machine, const char *list);
-/* Adds a node at its place in the order; CPUs it is local to as a list. Existing distances are lost. */
+/* Adds a node at its place in the order; CPUs it is local to as a list. Existing distances are
+ * lost. */
 struct npi_machine_node *add_node(struct npi_machine *machine, unsigned os_index, const char *cpus);
 
 /* Defaults with struct_size set. */
