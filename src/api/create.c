@@ -57,6 +57,10 @@ static int make_routes(struct numapool *pool)
                 }
             }
         }
+        if (route->shard_count == 0) { /* a shard that spans nodes stands for this one too */
+            route->first_shard = (uint16_t)plan->nodes[node].shard;
+            route->shard_count = 1;
+        }
     }
     return NUMAPOOL_OK;
 }
