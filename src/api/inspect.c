@@ -26,7 +26,7 @@ int numapool_distance(numapool *pool, size_t shard_a, size_t shard_b)
 void npi_inspect_shard(numapool *pool, unsigned index, struct numapool_shard_stats *stats,
                        struct npi_histogram_sum *wait, struct npi_histogram_sum *run)
 {
-    const struct npi_shard *shard = pool->shards[index];
+    struct npi_shard *shard = pool->shards[index];
     memset(stats, 0, sizeof *stats);
     npi_stats_add(shard, stats, wait, run);
     npi_stats_times(stats, wait, run);

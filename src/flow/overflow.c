@@ -70,12 +70,14 @@ static bool push_guest(struct npi_overflow_ask *ask, struct npi_shard *target,
 {
     item->hot[NPI_TASK_META] |= NPI_META_GUEST;
     (void)npi_a32_add_relaxed(&target->guests, 1);
+    (void)npi_a64_add_relaxed(&target->guests_ever, 1); /* published by the push */
     if (npi_shard_push(target, ask->rank, item, 1, view->admit.by_class[ask->rank].share_tasks) == 1) {
         (void)npi_a64_add_relaxed(&ask->home->forwarded_out, 1);
         (void)npi_a64_add_relaxed(&target->forwarded_in, 1);
         npi_shard_notify(target);
         return true;
     }
+    (void)npi_a64_add_relaxed(&target->guests_ever, (uint64_t)-1);
     (void)npi_a32_add_relaxed(&target->guests, (uint32_t)-1);
     item->hot[NPI_TASK_META] &= ~NPI_META_GUEST;
     return false;

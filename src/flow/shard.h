@@ -95,6 +95,8 @@ struct npi_shard {
 
     /* written for tasks that cross shards */
     NPI_APART npi_a64 forwarded_in;
+    npi_a64 guests_ever;    /* counted before they are published, unlike forwarded_in */
+    npi_a64 accepted_shown; /* the most that statistics have said */
     npi_a64 stolen_in;
     npi_a64 stolen_out;
     npi_a32 guests;     /* tasks of other homes queued here */

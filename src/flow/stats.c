@@ -6,18 +6,27 @@
 /*
  * A task that is forwarded is accepted by its home: the home counts what its own submitters got in,
  * wherever it went.
+ *
+ * A counter must never fall, or whoever takes rates of it believes in a restart. Each part read here
+ * is at most what it should be: guests are counted before they are published, and read after the
+ * tails; so the sum is never above the truth, and the largest sum so far is the best one.
  */
-static uint64_t accepted(const struct npi_shard *shard)
+static uint64_t accepted(struct npi_shard *shard)
 {
     uint64_t queued = 0;
     for (unsigned rank = 0; rank < NPI_CLASS_COUNT; rank++) {
         queued += npi_shard_accepted(shard, (enum npi_class)rank);
     }
-    return queued + npi_a64_load_relaxed(&shard->forwarded_out) -
-           npi_a64_load_relaxed(&shard->forwarded_in);
+    uint64_t guests = npi_a64_load_acquire(&shard->guests_ever);
+    queued += npi_a64_load_relaxed(&shard->forwarded_out);
+    uint64_t now = queued > guests ? queued - guests : 0;
+    uint64_t shown = npi_a64_load_relaxed(&shard->accepted_shown);
+    while (now > shown && !npi_a64_cas_relaxed(&shard->accepted_shown, &shown, now)) {
+    }
+    return now > shown ? now : shown;
 }
 
-void npi_stats_add(const struct npi_shard *shard, struct numapool_shard_stats *stats,
+void npi_stats_add(struct npi_shard *shard, struct numapool_shard_stats *stats,
                    struct npi_histogram_sum *wait, struct npi_histogram_sum *run)
 {
     /* Ends before beginnings: what is read as run or dropped is also read as accepted. */

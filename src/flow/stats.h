@@ -8,7 +8,7 @@
 #include "flow/pool.h"
 
 /* One shard's numbers without the times, added to *stats; times into the sums (may be NULL). */
-void npi_stats_add(const struct npi_shard *shard, struct numapool_shard_stats *stats,
+void npi_stats_add(struct npi_shard *shard, struct numapool_shard_stats *stats,
                    struct npi_histogram_sum *wait, struct npi_histogram_sum *run);
 
 void npi_stats_times(struct numapool_shard_stats *stats, const struct npi_histogram_sum *wait,
