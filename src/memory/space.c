@@ -181,7 +181,7 @@ int npi_space_create(struct npi_space **space, const struct npi_plan *plan, uint
     }
     made->node_count = plan->node_count;
     made->budget_bytes = budget_bytes;
-    uint64_t little = budget_bytes / 32 + 2 * NPI_UNIT_BYTES;
+    uint64_t little = budget_bytes / 128 + 2 * NPI_UNIT_BYTES;
     made->backed_bytes_limit =
         budget_bytes > UINT64_MAX - little ? UINT64_MAX : budget_bytes + little;
     made->tight_bytes = budget_bytes - budget_bytes / 8;
