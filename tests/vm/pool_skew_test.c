@@ -58,13 +58,13 @@ static void wait_a_while(void *arg)
     end(node);
 }
 
-/* Keeps some more tasks waiting on the node than the whole budget could run. True, for a wait. */
-static bool keep_loaded(numapool *pool, int node)
+/* Keeps so many tasks of the pool unfinished by more of them for the node. True, for use in a wait. */
+static bool keep_loaded_by(numapool *pool, int node, unsigned unfinished)
 {
     struct numapool_stats all = watch_pool(pool);
     uint64_t quotas = 0;
 
-    for (uint64_t i = all.accepted - all.run; i < 3 * BUDGET; i++) {
+    for (uint64_t i = all.accepted - all.run; i < unfinished; i++) {
         watch_on_node(pool, node, wait_a_while, NULL);
     }
     pthread_mutex_lock(&pool->balancer.lock); /* between two deals the sum is exact */
@@ -74,6 +74,12 @@ static bool keep_loaded(numapool *pool, int node)
     pthread_mutex_unlock(&pool->balancer.lock);
     CHECK(quotas <= BUDGET);
     return true;
+}
+
+/* More than the whole budget could run. */
+static bool keep_loaded(numapool *pool, int node)
+{
+    return keep_loaded_by(pool, node, 3 * BUDGET);
 }
 
 /* What one shard gets at most: the rest is what is kept for the others. */
@@ -105,6 +111,54 @@ static void budget_goes_where_tasks_wait(void)
     CHECK_EQUAL(watch_shard(pool, NODES - 1).run, ran_on[NODES - 1]);
     CHECK_EQUAL(watch_pool(pool).run, ran_on[0] + ran_on[NODES - 1]); /* they were strict */
     CHECK_EQUAL(watch_pool(pool).refused_full + watch_pool(pool).refused_shed, 0);
+    watch_destroy(pool);
+}
+
+static void stay(void *hold)
+{
+    unsigned node = begin();
+
+    watch_hold_task(hold);
+    end(node);
+}
+
+/*
+ * The budget that moves is still in use where it comes from, by tasks that do not return. Whoever gets
+ * it has to wait for them: at no moment do more tasks run than the budget allows.
+ */
+static void budget_in_use_is_not_given_away(void)
+{
+    struct watch_hold hold = WATCH_HOLD;
+    numapool *pool = watch_create(NULL);
+    unsigned most = most_quota(pool);
+    unsigned others = BUDGET - most;
+
+    AWAIT(keep_loaded(pool, 0) && watch_shard(pool, 0).quota == most);
+    for (unsigned i = 0; i < most; i++) {
+        watch_on_node(pool, 0, stay, &hold);
+    }
+    AWAIT(watch_inside(&hold) == most);
+    /* What is kept for the other nodes is used there, so that nothing is free ... */
+    for (unsigned node = 1; node < NODES - 1; node++) {
+        for (unsigned i = 0; i < others / (NODES - 1); i++) {
+            watch_on_node(pool, (int)node, stay, &hold);
+        }
+    }
+    AWAIT(watch_inside(&hold) == BUDGET - others / (NODES - 1));
+    /* ... and the last one asks for more than its share. */
+    AWAIT(keep_loaded_by(pool, NODES - 1, BUDGET + 3 * BUDGET) &&
+          watch_shard(pool, NODES - 1).quota > others / (NODES - 1));
+    for (int i = 0; i < 60; i++) {
+        keep_loaded_by(pool, NODES - 1, BUDGET + 3 * BUDGET);
+        CHECK(watch_pause(UINT64_MAX));
+    }
+    CHECK_EQUAL(running_here_max[NODES - 1], others / (NODES - 1));
+    CHECK_EQUAL(running_max, BUDGET);
+    watch_let_go(&hold);
+    AWAIT(keep_loaded(pool, NODES - 1) &&
+          __atomic_load_n(&running_here_max[NODES - 1], __ATOMIC_RELAXED) == most);
+    AWAIT(watch_pool(pool).run == watch_pool(pool).accepted);
+    CHECK_EQUAL(running_max, BUDGET);
     watch_destroy(pool);
 }
 
@@ -322,6 +376,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         WATCH_TEST(budget_goes_where_tasks_wait),
+        WATCH_TEST(budget_in_use_is_not_given_away),
         WATCH_TEST(fixed_shares_do_not_move),
         WATCH_TEST(idle_sockets_take_over_computing),
         WATCH_TEST(strict_tasks_stay),
