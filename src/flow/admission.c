@@ -22,6 +22,13 @@ uint64_t npi_admission_retry_after_ns(const struct numapool *pool)
                               (uint32_t)(npi_clock_ticks() * UINT64_C(0x9e3779b97f4a7c15) >> 32));
 }
 
+static void note_refusal(const struct numapool *pool, double wait_ns, uint32_t standing_windows)
+{
+    last_refusal.pool_id = pool->id;
+    last_refusal.wait_ns = wait_ns;
+    last_refusal.standing_windows = standing_windows;
+}
+
 static int refuse(struct npi_shard *home, enum npi_verdict verdict)
 {
     switch (verdict) {
@@ -74,7 +81,7 @@ int npi_admission_decide(struct npi_shard *home, struct npi_item *item)
         .deadline_ns = question.deadline_ns,
         .verdict = npi_admit_judge(&pool->params, &view.admit, &question),
     };
-    bool alone = home->class_count == 0;
+    bool alone = home->class_count == 0, busy = false;
     if (ask.verdict == NPI_VERDICT_ACCEPT) {
         if (!alone && queued >= view.forward.soft_tasks && npi_overflow_to_idle(&ask, item, queued)) {
             return NUMAPOOL_OK;
@@ -84,17 +91,31 @@ int npi_admission_decide(struct npi_shard *home, struct npi_item *item)
             npi_shard_notify(home);
             return NUMAPOOL_OK;
         }
-        if (pushed == NPI_PUSH_CLOSED || pushed == NPI_PUSH_BUSY) {
+        if (pushed == NPI_PUSH_CLOSED) {
             npi_shard_refused(home, NPI_REFUSED_OTHER, 1);
-            return pushed == NPI_PUSH_CLOSED ? NUMAPOOL_E_CLOSED : NUMAPOOL_E_FULL;
+            return NUMAPOOL_E_CLOSED;
         }
-        ask.verdict = rank == NPI_CLASS_CRITICAL ? NPI_VERDICT_FULL : NPI_VERDICT_SHARE;
+        busy = pushed == NPI_PUSH_BUSY; /* there may be room, but not for us just now */
+        ask.verdict = busy || rank == NPI_CLASS_CRITICAL ? NPI_VERDICT_FULL : NPI_VERDICT_SHARE;
     }
     if (!alone && npi_overflow_to_room(&ask, item)) {
         return NUMAPOOL_OK;
     }
-    last_refusal.pool_id = pool->id;
-    last_refusal.wait_ns = npi_admit_wait_ns(&view.admit, &question);
-    last_refusal.standing_windows = view.standing_windows[rank];
+    note_refusal(pool, npi_admit_wait_ns(&view.admit, &question), view.standing_windows[rank]);
+    if (busy && ask.verdict == NPI_VERDICT_FULL) {
+        npi_shard_refused(home, NPI_REFUSED_OTHER, 1);
+        return NUMAPOOL_E_FULL;
+    }
     return refuse(home, ask.verdict);
+}
+
+int npi_admission_refuse_bytes(struct npi_shard *home)
+{
+    if (npi_a32_load_sc(&home->pool->phase) != NPI_PHASE_OPEN) {
+        npi_shard_refused(home, NPI_REFUSED_OTHER, 1);
+        return NUMAPOOL_E_CLOSED;
+    }
+    note_refusal(home->pool, 0.0, 0); /* nobody predicts when bytes come back */
+    npi_shard_refused(home, NPI_REFUSED_BYTES, 1);
+    return NUMAPOOL_E_FULL;
 }

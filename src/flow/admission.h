@@ -12,6 +12,9 @@
    Refusals are counted at the home. */
 int npi_admission_decide(struct npi_shard *home, struct npi_item *item);
 
+/* Its bytes do not fit: NUMAPOOL_E_FULL, _E_CLOSED. Counted likewise. */
+int npi_admission_refuse_bytes(struct npi_shard *home);
+
 /* The calling thread's hint after its last try-later refusal by this pool. */
 uint64_t npi_admission_retry_after_ns(const struct numapool *pool);
 

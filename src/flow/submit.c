@@ -172,9 +172,7 @@ static int submit_checked(struct numapool *pool, const struct numapool_task *tas
         return NUMAPOOL_E_CANCELLED;
     }
     if (task->bytes != 0 && !npi_space_reserve(pool->space, task->bytes)) {
-        bool open = npi_a32_load_sc(&pool->phase) == NPI_PHASE_OPEN;
-        npi_shard_refused(home, open ? NPI_REFUSED_BYTES : NPI_REFUSED_OTHER, 1);
-        return open ? NUMAPOOL_E_FULL : NUMAPOOL_E_CLOSED;
+        return npi_admission_refuse_bytes(home);
     }
     if (task->group != NULL) {
         npi_group_join(task->group);
