@@ -56,8 +56,9 @@ static void scratch_lasts_as_long_as_the_task(void **state)
     numapool *pool = make(&(struct kind){
         .machine = machine_of(2), .workers_max = 4, .memory_bytes = UINT64_C(256) << 20});
     const size_t steps[] = {0, 1, 63, 64, 1000, 4096, 30000, 70000};
-    for (int i = 0; i < 200; i++) {
-        uses[i].pieces = 1 + i % 64;
+    const int count = TIMES(200, 40);
+    for (int i = 0; i < count; i++) {
+        uses[i].pieces = 1 + i % TIMES(64, 16);
         uses[i].step = steps[i % 8];
         struct numapool_task task = {.run = use_scratch,
                                      .arg = &uses[i],
@@ -68,7 +69,7 @@ static void scratch_lasts_as_long_as_the_task(void **state)
     }
     assert_int_equal(numapool_drain(pool, FOREVER), NUMAPOOL_OK);
     assert_int_equal(stats_of(pool).bytes_in_use, 0);
-    for (int i = 0; i < 200; i++) {
+    for (int i = 0; i < count; i++) {
         assert_true(atomic_load(&uses[i].done));
     }
     finish(pool);
@@ -342,14 +343,15 @@ static void blocks_travel_between_nodes(void **state)
         for (int i = 0; i < 3; i++) {
             senders[i] = (struct sender){pool,
                                          nodes,
-                                         TIMES(15000, 1500),
+                                         TIMES(15000, 1000),
                                          seed_of_run() + (uint64_t)i,
                                          &bad,
                                          &sent};
             assert_int_equal(pthread_create(&threads[i], NULL, send_from_thread, &senders[i]), 0);
         }
+        struct sender inner = {pool, nodes, 0, ~seed_of_run(), &bad, &sent};
         for (int i = 0; i < 100; i++) {
-            (void)!numapool_submit(pool, send_from_task, &senders[0]);
+            (void)!numapool_submit(pool, send_from_task, &inner);
         }
         for (int i = 0; i < 3; i++) {
             pthread_join(threads[i], NULL);

@@ -556,6 +556,56 @@ static void dropped_guests_leave_their_place(void **state)
     finish(pool);
 }
 
+/* Two shards on each of two nodes: strict tasks may use both of their node's, and no other. */
+static void strict_tasks_move_within_their_node(void **state)
+{
+    (void)state;
+    for (int node = 0; node < 2; node++) {
+        struct numapool_config config;
+        struct blocker blocker = BLOCKER;
+        config_of(&config, &(struct kind){.machine = "pack:2 [numa] l3:2 core:2 pu:1",
+                                          .workers_max = 4,
+                                          .queue_tasks = 40,
+                                          .mode = NUMAPOOL_FIXED});
+        config.shards = NUMAPOOL_PER_L3;
+        numapool *pool = make_with(&config);
+        assert_int_equal(numapool_node_count(pool), 2);
+        assert_int_equal(numapool_shard_count(pool), 4);
+        size_t own[2], count = 0;
+        for (size_t i = 0; i < 4; i++) {
+            if (shard_stats_of(pool, i).node == (uint64_t)node) {
+                assert_true(count < 2);
+                own[count++] = i;
+            }
+        }
+        assert_int_equal(count, 2);
+        struct numapool_task task = {.run = block,
+                                     .arg = &blocker,
+                                     .node = node,
+                                     .flags = NUMAPOOL_ON_NODE | NUMAPOOL_STRICT_NODE};
+        for (int i = 0; i < 2; i++) { /* one worker each; the second task finds or is taken by it */
+            assert_int_equal(numapool_submit_task(pool, &task), NUMAPOOL_OK);
+        }
+        EVENTUALLY(atomic_load(&blocker.inside) == 2);
+        struct spot spot = {.wanted = node};
+        task.run = note_spot;
+        task.arg = &spot;
+        task.task_class = NUMAPOOL_CRITICAL;
+        int accepted = 0;
+        while (numapool_submit_task(pool, &task) == NUMAPOOL_OK) {
+            accepted++;
+        }
+        assert_true(accepted > 10); /* more than one of them holds */
+        assert_int_equal(shard_stats_of(pool, own[0]).queue_depth +
+                             shard_stats_of(pool, own[1]).queue_depth,
+                         accepted);
+        door_open(&blocker.door);
+        finish(pool);
+        assert_int_equal(atomic_load(&spot.right), accepted);
+        assert_int_equal(atomic_load(&spot.wrong), 0);
+    }
+}
+
 /* ----------------------------------------------------------------------------- deadlines */
 
 static void passed_deadlines_are_refused(void **state)
@@ -762,6 +812,10 @@ static void hints_are_the_callers_own(void **state)
     pthread_t thread;
     assert_int_equal(pthread_create(&thread, NULL, ask_for_hint, pool), 0);
     pthread_join(thread, NULL);
+    /* Bytes are refused by another rule, and retried by the same hint. */
+    struct numapool_task large = {.run = count_run, .arg = &ran, .bytes = UINT64_C(1) << 40};
+    assert_int_equal(numapool_submit_task(other, &large), NUMAPOOL_E_FULL);
+    assert_true(numapool_retry_after_ns(other) > 0);
     door_open(&blocker.door);
     finish(pool);
     finish(other);
@@ -806,6 +860,7 @@ int main(void)
         cmocka_unit_test(idle_nodes_run_their_own_tasks),
         cmocka_unit_test(overflow_goes_to_other_nodes),
         cmocka_unit_test(dropped_guests_leave_their_place),
+        cmocka_unit_test(strict_tasks_move_within_their_node),
         cmocka_unit_test(passed_deadlines_are_refused),
         cmocka_unit_test(deadlines_that_pass_in_the_queue_drop_the_task),
         cmocka_unit_test(a_running_task_learns_of_its_deadline),
