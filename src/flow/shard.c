@@ -30,31 +30,44 @@ static uint64_t room(struct npi_shard *shard, struct npi_ring *ring, uint64_t bo
     return depth < bound ? bound - depth : 0;
 }
 
+/* Queues what fits into a lane whose claim we hold, and gives the claim up. */
+static int fill_lane(struct npi_shard *shard, unsigned lane, enum npi_class rank,
+                     const struct npi_item *items, unsigned count, uint64_t bound)
+{
+    struct npi_ring *ring = &shard->lanes[lane];
+    if (lane != 0) {
+        npi_a64_store_sc(&shard->lanes_used, 1); /* @lane-opened */
+    }
+    int result = NPI_PUSH_CLOSED;
+    if (npi_a32_load_sc(&shard->pool->phase) == NPI_PHASE_OPEN) { /* @pool-closed */
+        uint64_t free = room(shard, ring, bound, count);
+        unsigned taken = free < count ? (unsigned)free : count;
+        for (unsigned i = 0; i < taken; i++) {
+            npi_ring_put(ring, rank, i, &items[i]);
+        }
+        if (taken != 0) {
+            npi_ring_publish(ring, rank, taken);
+        }
+        result = (int)taken;
+    }
+    npi_ring_unclaim(ring);
+    return result;
+}
+
 int npi_shard_push(struct npi_shard *shard, enum npi_class rank, const struct npi_item *items,
                    unsigned count, uint64_t bound)
 {
-    for (unsigned lane = 0; lane < NPI_LANES; lane++) {
-        struct npi_ring *ring = &shard->lanes[lane];
-        if (!npi_ring_claim(ring, count)) {
-            continue;
-        }
-        if (lane != 0) {
-            npi_a64_store_sc(&shard->lanes_used, 1); /* @lane-opened */
-        }
-        int result = NPI_PUSH_CLOSED;
-        if (npi_a32_load_sc(&shard->pool->phase) == NPI_PHASE_OPEN) { /* @pool-closed */
-            uint64_t free = room(shard, ring, bound, count);
-            unsigned taken = free < count ? (unsigned)free : count;
-            for (unsigned i = 0; i < taken; i++) {
-                npi_ring_put(ring, rank, i, &items[i]);
+    /* With further lanes in use somebody was found not to run a moment ago. Waiting for a claim is
+       then tried last: it is 5 us that every submit would pay as long as that one is stopped. */
+    bool in_a_hurry = npi_a64_load_relaxed(&shard->lanes_used) != 0;
+    for (unsigned round = in_a_hurry ? 0 : 1; round < 2; round++) {
+        for (unsigned lane = 0; lane < NPI_LANES; lane++) {
+            struct npi_ring *ring = &shard->lanes[lane];
+            if ((round != 0 || npi_a64_load_relaxed(&ring->claim) == 0) &&
+                npi_ring_claim(ring, count)) {
+                return fill_lane(shard, lane, rank, items, count, bound);
             }
-            if (taken != 0) {
-                npi_ring_publish(ring, rank, taken);
-            }
-            result = (int)taken;
         }
-        npi_ring_unclaim(ring);
-        return result;
     }
     return NPI_PUSH_BUSY;
 }
@@ -84,29 +97,68 @@ void npi_shard_close_lanes(struct npi_shard *shard)
     npi_ring_unclaim(&shard->lanes[0]);
 }
 
-/* With several lanes in use the one whose head has waited longest goes first. */
+struct lane_head {
+    struct npi_ring *ring;
+    uint64_t position, stamp;
+};
+
+/* The lane whose head has waited longest, and that head; false when all are empty. */
+static bool find_oldest(struct npi_shard *shard, enum npi_class rank, struct lane_head *oldest)
+{
+    oldest->ring = NULL;
+    for (unsigned lane = 0; lane < NPI_LANES; lane++) {
+        struct lane_head head = {.ring = &shard->lanes[lane]};
+        if (npi_ring_oldest(head.ring, rank, NPI_TASK_STAMP, &head.position, &head.stamp) &&
+            (oldest->ring == NULL || (int64_t)(head.stamp - oldest->stamp) < 0)) {
+            *oldest = head;
+        }
+    }
+    return oldest->ring != NULL;
+}
+
+/* With several lanes in use. Whatever its thread submitted before the task we take has been taken:
+   each was published before that one, so the second look finds it if it waits, in its lane behind
+   nothing that is newer than our task, since a stamp is older than its task's claim. */
 static unsigned take_oldest(struct npi_shard *shard, enum npi_class rank, uint64_t refuse,
                             struct npi_item *items)
 {
-    struct npi_ring *oldest = NULL;
-    uint64_t oldest_stamp = 0;
-    for (unsigned lane = 0; lane < NPI_LANES; lane++) {
-        uint64_t stamp;
-        if (npi_ring_peek(&shard->lanes[lane], rank, NPI_TASK_STAMP, &stamp) &&
-            (oldest == NULL || (int64_t)(stamp - oldest_stamp) < 0)) {
-            oldest = &shard->lanes[lane];
-            oldest_stamp = stamp;
+    struct lane_head first, again;
+    for (;;) {
+        if (!find_oldest(shard, rank, &first) || !find_oldest(shard, rank, &again)) {
+            return 0;
+        }
+        if (first.ring != again.ring || first.position != again.position) {
+            continue;
+        }
+        unsigned count = npi_ring_copy(first.ring, rank, first.position, refuse, items, 1);
+        if (count == 0 || npi_ring_take_copied(first.ring, rank, first.position, count)) {
+            return count;
         }
     }
-    return oldest == NULL ? 0 : npi_ring_take(oldest, rank, refuse, items, 1);
+}
+
+static unsigned take_ranked(struct npi_shard *shard, enum npi_class rank, uint64_t refuse,
+                            struct npi_item *items, unsigned max)
+{
+    struct npi_ring *ring = &shard->lanes[0];
+    for (;;) {
+        uint64_t head = npi_ring_head(ring, rank);
+        unsigned count = npi_ring_copy(ring, rank, head, refuse, items, max);
+        /* After the copy: if these tasks' thread had put an earlier one into a further lane, we see
+           that it was opened. */
+        if (NPI_UNLIKELY(npi_a64_load_relaxed(&shard->lanes_used) != 0)) {
+            return take_oldest(shard, rank, refuse, items);
+        }
+        if (count == 0 || npi_ring_take_copied(ring, rank, head, count)) {
+            return count;
+        }
+    }
 }
 
 unsigned npi_shard_take(struct npi_shard *shard, uint64_t refuse, struct npi_item *items, unsigned max)
 {
-    bool single = npi_a64_load_relaxed(&shard->lanes_used) == 0;
     for (unsigned rank = 0; rank < NPI_CLASS_COUNT; rank++) {
-        unsigned taken = single ? npi_ring_take(&shard->lanes[0], rank, refuse, items, max)
-                                : take_oldest(shard, (enum npi_class)rank, refuse, items);
+        unsigned taken = take_ranked(shard, (enum npi_class)rank, refuse, items, max);
         if (taken != 0) {
             return taken;
         }

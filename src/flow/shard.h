@@ -12,6 +12,13 @@
  * @lane-opened     lanes_used is stored (sc) after the claim of a further lane, before its holder adds up
  *                  the lanes; holders of the first lane load it (sc) after their claim. One of two
  *                  such holders sees the other. It is cleared under the claim of the first lane.
+ *                  Takers load it after they copied from the first lane: if the thread of the task they
+ *                  copied had used a further lane before, they see the 1, since that thread published
+ *                  later in the first lane (acquire of its tail).
+ *
+ * Order: with several lanes in use the oldest stamp goes first, and stamps are older than the claims
+ * they were pushed under. So the tasks of one thread are taken in their order whatever lanes they went
+ * through, and one that stopped inside its claim delays its own task alone.
  */
 #ifndef NPI_FLOW_SHARD_H
 #define NPI_FLOW_SHARD_H

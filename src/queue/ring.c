@@ -91,51 +91,57 @@ void npi_ring_unclaim(struct npi_ring *ring)
     npi_a64_store_release(&ring->claim, 0); /* @ring-claimed */
 }
 
+unsigned npi_ring_copy(const struct npi_ring *ring, unsigned rank, uint64_t head, uint64_t refuse,
+                       struct npi_item *items, unsigned max)
+{
+    uint64_t tail = npi_a64_load_acquire(&ring->tail[rank]); /* @ring-filled */
+    unsigned count = tail - head < max ? (unsigned)(tail - head) : max;
+    for (unsigned n = 0; n < count; n++) {
+        uint64_t at = (head + n) & ring->mask;
+        const struct npi_ring_slot *slot = &ring->slots[rank][at];
+        for (unsigned i = 0; i < NPI_ITEM_HOT_WORDS; i++) {
+            items[n].hot[i] = npi_a64_load_relaxed(&slot->word[i]);
+        }
+        uint64_t meta = items[n].hot[NPI_ITEM_META];
+        if ((meta & refuse) != 0) {
+            return n;
+        }
+        if ((meta & NPI_ITEM_FULL) != 0) {
+            const struct npi_ring_more *more = &ring->mores[rank][at];
+            for (unsigned i = 0; i < NPI_ITEM_MORE_WORDS; i++) {
+                items[n].more[i] = npi_a64_load_relaxed(&more->word[i]);
+            }
+        }
+    }
+    return count;
+}
+
 unsigned npi_ring_take(struct npi_ring *ring, unsigned rank, uint64_t refuse, struct npi_item *items,
                        unsigned max)
 {
-    uint64_t head = npi_a64_load_acquire(&ring->head[rank]);
     for (;;) {
-        uint64_t tail = npi_a64_load_acquire(&ring->tail[rank]); /* @ring-filled */
-        unsigned count = tail - head < max ? (unsigned)(tail - head) : max;
-        for (unsigned n = 0; n < count; n++) {
-            uint64_t at = (head + n) & ring->mask;
-            const struct npi_ring_slot *slot = &ring->slots[rank][at];
-            for (unsigned i = 0; i < NPI_ITEM_HOT_WORDS; i++) {
-                items[n].hot[i] = npi_a64_load_relaxed(&slot->word[i]);
-            }
-            uint64_t meta = items[n].hot[NPI_ITEM_META];
-            if ((meta & refuse) != 0) {
-                count = n;
-                break;
-            }
-            if ((meta & NPI_ITEM_FULL) != 0) {
-                const struct npi_ring_more *more = &ring->mores[rank][at];
-                for (unsigned i = 0; i < NPI_ITEM_MORE_WORDS; i++) {
-                    items[n].more[i] = npi_a64_load_relaxed(&more->word[i]);
-                }
-            }
-        }
-        if (count == 0) {
-            return 0;
-        }
-        /* Success says the head did not move while we copied, so no producer could reuse the slots;
-           its release half keeps the copying before it. @ring-emptied */
-        if (npi_a64_cas_acq_rel(&ring->head[rank], &head, head + count)) {
+        uint64_t head = npi_ring_head(ring, rank);
+        unsigned count = npi_ring_copy(ring, rank, head, refuse, items, max);
+        if (count == 0 || npi_ring_take_copied(ring, rank, head, count)) {
             return count;
         }
     }
 }
 
-bool npi_ring_peek(const struct npi_ring *ring, unsigned rank, unsigned word, uint64_t *value)
+bool npi_ring_oldest(const struct npi_ring *ring, unsigned rank, unsigned word, uint64_t *head,
+                     uint64_t *value)
 {
-    uint64_t head = npi_a64_load_acquire(&ring->head[rank]);
-    uint64_t tail = npi_a64_load_acquire(&ring->tail[rank]);
-    if (tail == head) {
-        return false;
+    for (;;) {
+        *head = npi_ring_head(ring, rank);
+        if (npi_a64_load_acquire(&ring->tail[rank]) == *head) { /* @ring-filled */
+            return false;
+        }
+        /* Acquire: the head is read again after it. */
+        *value = npi_a64_load_acquire(&ring->slots[rank][*head & ring->mask].word[word]);
+        if (npi_ring_head(ring, rank) == *head) {
+            return true;
+        }
     }
-    *value = npi_a64_load_relaxed(&ring->slots[rank][head & ring->mask].word[word]);
-    return true;
 }
 
 uint64_t npi_ring_waiting(const struct npi_ring *ring, unsigned rank)

@@ -105,8 +105,34 @@ void npi_ring_unclaim(struct npi_ring *ring);
    has any bit of `refuse` set. Returns how many. */
 unsigned npi_ring_take(struct npi_ring *ring, unsigned rank, uint64_t refuse, struct npi_item *items,
                        unsigned max);
-/* The oldest waiting task's hot word, a hint that may be out of date; false when empty. */
-bool npi_ring_peek(const struct npi_ring *ring, unsigned rank, unsigned word, uint64_t *value);
+
+/* The two halves of take, for who has to look at something in between. What is copied from a head
+   that is out of date is rubbish, and taking it fails. */
+static inline uint64_t npi_ring_head(const struct npi_ring *ring, unsigned rank)
+{
+    return npi_a64_load_acquire(&ring->head[rank]);
+}
+unsigned npi_ring_copy(const struct npi_ring *ring, unsigned rank, uint64_t head, uint64_t refuse,
+                       struct npi_item *items, unsigned max);
+static inline bool npi_ring_take_copied(struct npi_ring *ring, unsigned rank, uint64_t head,
+                                        unsigned count)
+{
+    /* Success says the head did not move while we copied, so no producer could reuse the slots; its
+       release half keeps the copying before it. @ring-emptied */
+    return npi_a64_cas_acq_rel(&ring->head[rank], &head, head + count);
+}
+
+/* The position and one hot word of the task that was the oldest at some moment of the call; false
+   when there was none. */
+bool npi_ring_oldest(const struct npi_ring *ring, unsigned rank, unsigned word, uint64_t *head,
+                     uint64_t *value);
+static inline bool npi_ring_peek(const struct npi_ring *ring, unsigned rank, unsigned word,
+                                 uint64_t *value)
+{
+    uint64_t head;
+    return npi_ring_oldest(ring, rank, word, &head, value);
+}
+
 /* Tasks waiting in one class, and in all with those about to be published. */
 uint64_t npi_ring_waiting(const struct npi_ring *ring, unsigned rank);
 uint64_t npi_ring_depth(const struct npi_ring *ring);

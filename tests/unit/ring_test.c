@@ -298,6 +298,37 @@ static void taking_nothing_takes_nothing(void **state)
     test_ring_fini(&test);
 }
 
+static void copying_and_taking_are_two_steps(void **state)
+{
+    (void)state;
+    struct test_ring test;
+    struct npi_item items[4];
+    uint64_t head, word;
+    test_ring_init(&test, 4, UINT64_MAX - 1);
+    assert_false(npi_ring_oldest(&test.ring, 0, 0, &head, &word));
+    assert_int_equal(test_ring_push(&test, 0, 1, 4), 4);
+    assert_true(npi_ring_oldest(&test.ring, 0, 0, &head, &word));
+    assert_int_equal(head, UINT64_MAX - 1);
+    assert_int_equal(head, npi_ring_head(&test.ring, 0));
+    assert_int_equal(word, 1);
+    /* A copy takes nothing, and may be taken in part. */
+    assert_int_equal(npi_ring_copy(&test.ring, 0, head, 0, items, 3), 3);
+    assert_int_equal(npi_ring_waiting(&test.ring, 0), 4);
+    assert_true(npi_ring_take_copied(&test.ring, 0, head, 2));
+    assert_int_equal(npi_ring_waiting(&test.ring, 0), 2);
+    /* Whoever copied from the same head comes too late. */
+    assert_false(npi_ring_take_copied(&test.ring, 0, head, 1));
+    assert_int_equal(npi_ring_waiting(&test.ring, 0), 2);
+    assert_true(npi_ring_oldest(&test.ring, 0, 0, &head, &word));
+    assert_int_equal(head, 0);
+    assert_int_equal(word, 3);
+    assert_int_equal(npi_ring_copy(&test.ring, 0, head, 0, items, 4), 2);
+    assert_int_equal(items[1].hot[0], 4);
+    assert_true(npi_ring_take_copied(&test.ring, 0, head, 2));
+    check_empty(&test);
+    test_ring_fini(&test);
+}
+
 /* The further words travel only with tasks that have them. */
 static void further_words_are_copied_when_there_are_any(void **state)
 {
@@ -350,6 +381,7 @@ int main(void)
         cmocka_unit_test(the_cached_depth_is_never_below_the_truth),
         cmocka_unit_test(taking_stops_before_what_is_refused),
         cmocka_unit_test(taking_nothing_takes_nothing),
+        cmocka_unit_test(copying_and_taking_are_two_steps),
         cmocka_unit_test(further_words_are_copied_when_there_are_any),
         cmocka_unit_test(one_claim_at_a_time),
     };
