@@ -218,7 +218,10 @@ static void ready_made_files_load_and_fit_their_machines(void **state)
     } files[] = {
         {"one-socket", "pack:1 [numa] l3:1 core:16 pu:2", 1,
          "0,2,4,6,8,10,12,14,16,18,20,22,24,26,28,30"},
-        {"two-sockets-smt", "pack:2 [numa] l3:1 core:16 pu:2(indexes=core:pu)", 2, "0-15"},
+        /* Not numbered by "indexes=core:pu", as such machines are: hwloc 2.9 reads a word it never
+           wrote there, and what comes out depends on the stack. */
+        {"two-sockets-smt", "pack:2 [numa] l3:1 core:16 pu:2", 2,
+         "0,2,4,6,8,10,12,14,16,18,20,22,24,26,28,30"},
         {"epyc-nps4", "pack:2 numa:4 l3:4 core:4 pu:2", 32, "0,2,4,6"},
         {"four-sockets-reserved", "pack:4 [numa] l3:1 core:16 pu:1", 4, "1-15"},
         {"container", "pack:1 [numa] core:8 pu:1", 1, "0-7"},
