@@ -280,6 +280,7 @@ void config_of(struct numapool_config *config, const struct kind *kind)
     config->queue_tasks = kind->queue_tasks;
     config->memory_bytes = kind->memory_bytes != 0 ? kind->memory_bytes : UINT64_C(64) << 20;
     config->mode = kind->mode;
+    config->stack_bytes = SANITIZED ? 2 << 20 : 0; /* their frames and thread-local data are large */
     config->log = collect_log;
 }
 

@@ -55,7 +55,7 @@ static void scratch_lasts_as_long_as_the_task(void **state)
     memset(uses, 0, sizeof uses);
     numapool *pool = make(&(struct kind){
         .machine = machine_of(2), .workers_max = 4, .memory_bytes = UINT64_C(256) << 20});
-    const size_t steps[] = {0, 1, 63, 64, 1000, 4096, 30000, 70000};
+    const size_t steps[] = {0, 1, 63, 64, 1000, 4096, 9000, 17000};
     const int count = TIMES(200, 40);
     for (int i = 0; i < count; i++) {
         uses[i].pieces = 1 + i % TIMES(64, 16);

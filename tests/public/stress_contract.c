@@ -243,9 +243,12 @@ static void storm_over(const struct numapool_config *config, unsigned nodes, siz
     atomic_store(&storm.stop, true);
     waiting_for(__FILE__, __LINE__, "the disturber, which waits for groups");
     pthread_join(disturber.thread, NULL);
+    pthread_mutex_lock(&storm.lock); /* tasks still submit */
     for (int i = 0; i < GROUPS; i++) {
         assert_int_equal(numapool_group_destroy(storm.groups[i]), NUMAPOOL_OK);
+        storm.groups[i] = NULL;
     }
+    pthread_mutex_unlock(&storm.lock);
     if (destroys) { /* with whatever is queued still in it; inner submits are refused meanwhile */
         atomic_store(&storm.inner_end, 0);
         waiting_for(__FILE__, __LINE__, "numapool_destroy");

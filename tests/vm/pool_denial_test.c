@@ -9,6 +9,7 @@
 
 #include <errno.h>
 #include <semaphore.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
@@ -42,6 +43,8 @@ static bool is_on(pid_t process, const char *start, size_t bytes, unsigned node)
         int status[1] = {-EINVAL};
         CHECK_EQUAL(syscall(SYS_move_pages, process, 1UL, pages, NULL, status, 0), 0);
         if (status[0] != (int)node) {
+            printf("the page at %#lx of the range at %p is on %d, not on %u\n", (unsigned long)page,
+                   (const void *)start, status[0], node);
             return false;
         }
     }
