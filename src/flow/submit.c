@@ -254,8 +254,9 @@ int numapool_submit_batch(numapool *pool, const struct numapool_task *tasks, siz
     }
     size_t done = 0;
     int result = NUMAPOOL_OK;
-    uint64_t now = npi_clock_ticks();
     while (done < count && result == NUMAPOOL_OK) {
+        /* A stamp for each run: the lanes of a shard are emptied by age, and runs may go to two. */
+        uint64_t now = npi_clock_ticks();
         struct npi_item items[BATCH_ITEMS];
         struct npi_route route;
         unsigned n = 0, home = 0;

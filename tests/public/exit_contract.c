@@ -141,8 +141,12 @@ static void the_only_worker_is_replaced(void **state)
         for (int i = 0; i < 50; i++) {
             leavers[i].how = (enum how)how;
             leavers[i].blocks = i % 2;
-            assert_int_equal(numapool_submit(pool, run_and_leave, &leavers[i]), NUMAPOOL_OK);
-            assert_int_equal(numapool_submit(pool, count_run, &ran), NUMAPOOL_OK);
+            struct numapool_task task = {
+                .run = run_and_leave, .arg = &leavers[i], .task_class = NUMAPOOL_CRITICAL};
+            assert_int_equal(numapool_submit_wait(pool, &task, FOREVER), NUMAPOOL_OK);
+            task.run = count_run;
+            task.arg = &ran;
+            assert_int_equal(numapool_submit_wait(pool, &task, FOREVER), NUMAPOOL_OK);
             if (i % 4 == 0) {
                 EVENTUALLY(atomic_load(&ran) == i + 1); /* from rest */
             }
@@ -169,7 +173,8 @@ static void no_permit_is_lost(void **state)
         struct numapool_task task = {.run = run_and_leave,
                                      .arg = &leavers[i],
                                      .node = i % 2,
-                                     .flags = NUMAPOOL_ON_NODE};
+                                     .flags = NUMAPOOL_ON_NODE,
+                                     .task_class = NUMAPOOL_CRITICAL};
         assert_int_equal(numapool_submit_wait(pool, &task, FOREVER), NUMAPOOL_OK);
     }
     EVENTUALLY(at_rest(pool));

@@ -354,18 +354,16 @@ static void *submit_in_order(void *arg)
     return NULL;
 }
 
-/*
- * Each thread has a node to itself: where several submit to one shard, the promise is void as soon as
- * one of them is preempted in the middle of a submit, and a test cannot see whether that happened.
- */
+/* Each thread with a node to itself, and all of them on one, where they get in each other's way. */
 static void one_threads_tasks_start_in_order(void **state)
 {
     (void)state;
     static struct numbered tasks[SUBMITTERS][EACH];
-    for (int how = 0; how < 3; how++) {
+    for (int variant = 0; variant < 6; variant++) {
+        int nodes = variant < 3 ? SUBMITTERS : 1;
         struct sequence sequence = {.disorders = 0};
-        numapool *pool = make(&(struct kind){.machine = machine_of(SUBMITTERS),
-                                             .workers_max = SUBMITTERS,
+        numapool *pool = make(&(struct kind){.machine = machine_of((unsigned)nodes),
+                                             .workers_max = (unsigned)nodes,
                                              .queue_tasks = 500 * SUBMITTERS,
                                              .mode = NUMAPOOL_FIXED});
         struct orderly orderly[SUBMITTERS];
@@ -376,8 +374,8 @@ static void one_threads_tasks_start_in_order(void **state)
             orderly[s] = (struct orderly){.pool = pool,
                                           .tasks = tasks[s],
                                           .count = TIMES(EACH, EACH / 4),
-                                          .how = (how + s) % 3,
-                                          .node = s};
+                                          .how = (variant + s) % 3,
+                                          .node = s % nodes};
             assert_int_equal(pthread_create(&orderly[s].thread, NULL, submit_in_order, &orderly[s]),
                              0);
         }
