@@ -8,7 +8,10 @@
 
 #include <errno.h>
 #include <numaif.h>
+#include <stdbool.h>
 #include <stdint.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #ifndef MPOL_F_STATIC_NODES
 #define MPOL_F_STATIC_NODES (1 << 15) /* linux/mempolicy.h has it, but not beside numaif.h */
@@ -40,17 +43,28 @@ int npi_place_range(void *start, size_t bytes, enum npi_memory_policy policy,
     return mbind(start, bytes, mode, mask, NODE_BITS + 1, 0) == 0 ? 0 : -errno;
 }
 
+/* By the page table alone, which move_pages does not always believe. */
+static bool is_present(const void *address)
+{
+    uintptr_t page_bytes = (uintptr_t)sysconf(_SC_PAGESIZE);
+    unsigned char present = 0;
+    void *page = (void *)((uintptr_t)address & ~(page_bytes - 1));
+    return mincore(page, page_bytes, &present) == 0 && (present & 1) != 0;
+}
+
 int npi_place_node_of(const void *address)
 {
     /* move_pages takes any address inside the page and, asked this way, moves nothing. */
     void *page = (void *)(uintptr_t)address;
     int status = -ENOENT;
-    if (move_pages(0, 1, &page, NULL, &status, 0) == 0)
+    if (move_pages(0, 1, &page, NULL, &status, 0) != 0)
+        status = -errno;
+    /* Some filters refuse move_pages. And Linux 6.1 says that a page is absent while it watches who
+       will use it next, to move it there: that happens every few seconds to memory without a
+       policy. The call below is an access like any other, so it comes second: it ends the watch,
+       and makes an untouched page be. */
+    if (status != -EPERM && (status != -ENOENT || !is_present(address)))
         return status;
-    int refused = errno;
-    if (refused != EPERM)
-        return -refused;
-    /* Some filters refuse move_pages but allow this one, which first makes an untouched page be. */
     int node = -1;
     if (get_mempolicy(&node, NULL, 0, page, MPOL_F_NODE | MPOL_F_ADDR) != 0)
         return -errno;

@@ -180,8 +180,9 @@ int main(int argc, char **argv)
     report.options = &options;
     host_read(&report.host);
     if (options.rewarm_bytes < 0)
-        options.rewarm_bytes =
-            report.host.virtual_machine ? (int64_t)(options.memory_bytes + options.memory_bytes / 5) : 0;
+        options.rewarm_bytes = report.host.virtual_machine
+                                   ? (int64_t)(options.memory_bytes + options.memory_bytes / 5)
+                                   : 0;
     if (gmtime_r(&now, &utc) != NULL)
         strftime(report.time_utc, sizeof report.time_utc, "%Y-%m-%dT%H:%M:%SZ", &utc);
     if (options.bound_ns > 0)

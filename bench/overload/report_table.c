@@ -195,7 +195,8 @@ static void write_machine(FILE *out, const struct report *report)
         (double)o->service_ns / 1e6);
     fprintf(out, "generators: %u a node, %s\n", o->generators, priority(report));
     if (o->rewarm_bytes > 0)
-        fprintf(out, "before each contender %.0f MB were touched, so that the host has given them\n",
+        fprintf(out,
+                "before each contender %.0f MB were touched, so that the host has given them\n",
                 (double)o->rewarm_bytes / 1e6);
     if (report->has_bound)
         fprintf(out,

@@ -181,8 +181,8 @@ static int build(struct numapool *pool, const struct numapool_config *config,
     if (result != NUMAPOOL_OK) {
         return npi_error(error, result, ENOMEM, "out of memory while planning");
     }
-    pool->follows_quota = pool->config.placement == NULL ||
-                          pool->config.placement->quota == NPI_QUOTA_FOLLOW;
+    pool->follows_quota =
+        pool->config.placement == NULL || pool->config.placement->quota == NPI_QUOTA_FOLLOW;
     memcpy(pool->name, pool->config.name, strnlen(pool->config.name, sizeof pool->name - 1));
     pool->config.name = pool->name;
     pool->config.placement = NULL; /* the caller's; the plan has taken what it needs */
@@ -215,7 +215,8 @@ static int build(struct numapool *pool, const struct numapool_config *config,
     *(uint64_t *)mark = NPI_ALIVE;
     pool->alive = mark;
 
-    result = npi_space_create(&pool->space, pool->plan, pool->config.memory_bytes, &pool->bind_denied);
+    result =
+        npi_space_create(&pool->space, pool->plan, pool->config.memory_bytes, &pool->bind_denied);
     if (result == NUMAPOOL_OK) {
         result = make_routes(pool);
     }
@@ -238,17 +239,18 @@ static int start(struct numapool *pool, struct numapool_error *error)
         int failed = npi_control_start(pool->shards[i]);
         if (failed != 0) {
             npi_pool_stop(pool);
-            return npi_error(error, failed == -ENOMEM ? NUMAPOOL_E_NOMEM : NUMAPOOL_E_SYSTEM, -failed,
-                             "shard %u: its first threads could not be started: %s", i,
+            return npi_error(error, failed == -ENOMEM ? NUMAPOOL_E_NOMEM : NUMAPOOL_E_SYSTEM,
+                             -failed, "shard %u: its first threads could not be started: %s", i,
                              strerror(-failed));
         }
     }
     uint64_t denied = npi_a64_load_relaxed(&pool->bind_denied);
     if (denied != 0) {
-        npi_pool_log(pool, NUMAPOOL_LOG_WARNING,
-                     "the kernel refused %llu placements; that memory goes where it is first touched "
-                     "(in a container: allow mbind, or give CAP_SYS_NICE)",
-                     (unsigned long long)denied);
+        npi_pool_log(
+            pool, NUMAPOOL_LOG_WARNING,
+            "the kernel refused %llu placements; that memory goes where it is first touched "
+            "(in a container: allow mbind, or give CAP_SYS_NICE)",
+            (unsigned long long)denied);
     }
     return NUMAPOOL_OK;
 }

@@ -68,7 +68,8 @@ int numapool_stats(numapool *pool, struct numapool_stats *stats)
     if (npi_pool_forked(pool)) {
         return NUMAPOOL_E_FORKED;
     }
-    _Static_assert(sizeof(struct numapool_shard_stats) - offsetof(struct numapool_shard_stats, submitted) ==
+    _Static_assert(sizeof(struct numapool_shard_stats) -
+                           offsetof(struct numapool_shard_stats, submitted) ==
                        sizeof(struct numapool_stats) - offsetof(struct numapool_stats, submitted),
                    "both structs end with the same fields");
     struct numapool_shard_stats all;
@@ -89,7 +90,8 @@ int numapool_shard_stats(numapool *pool, size_t shard, struct numapool_shard_sta
     struct numapool_shard_stats one;
     struct npi_histogram_sum wait = {0}, run = {0};
     npi_inspect_shard(pool, (unsigned)shard, &one, &wait, &run);
-    return hand_out(stats, stats->struct_size, &one.node, sizeof one - offsetof(struct numapool_shard_stats, node));
+    return hand_out(stats, stats->struct_size, &one.node,
+                    sizeof one - offsetof(struct numapool_shard_stats, node));
 }
 
 int numapool_plan_write(numapool *pool, int fd)

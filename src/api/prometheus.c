@@ -41,10 +41,11 @@ struct series {
 
 static const struct series all_series[] = {NUMAPOOL_STATS_FIELDS(SERIES)};
 
-static void put_labels(struct text *text, const numapool *pool, const struct numapool_shard_stats *stats,
-                       unsigned shard)
+static void put_labels(struct text *text, const numapool *pool,
+                       const struct numapool_shard_stats *stats, unsigned shard)
 {
-    put(text, "{pool=\"%s\",shard=\"%u\",node=\"%" PRIu64 "\"", pool->name, shard, stats->node_os_index);
+    put(text, "{pool=\"%s\",shard=\"%u\",node=\"%" PRIu64 "\"", pool->name, shard,
+        stats->node_os_index);
 }
 
 static void put_series(struct text *text, const numapool *pool, const struct series *series,
@@ -54,8 +55,8 @@ static void put_series(struct text *text, const numapool *pool, const struct ser
     bool time = strstr(series->name, "_ns") != NULL;
     char name[64];
     int stem = (int)strlen(series->name) - (time ? 3 : 0);
-    (void)snprintf(name, sizeof name, "numapool_%.*s%s%s", stem, series->name, time ? "_seconds" : "",
-                   counter ? "_total" : "");
+    (void)snprintf(name, sizeof name, "numapool_%.*s%s%s", stem, series->name,
+                   time ? "_seconds" : "", counter ? "_total" : "");
     put(text, "# HELP %s %s\n# TYPE %s %s\n", name, series->help, name, series->kind);
     for (unsigned i = 0; i < pool->shard_count; i++) {
         uint64_t value;
@@ -70,10 +71,12 @@ static void put_series(struct text *text, const numapool *pool, const struct ser
     }
 }
 
-static void put_histogram(struct text *text, const numapool *pool, const char *name, const char *help,
-                          const struct numapool_shard_stats *stats, const struct npi_histogram_sum *sums)
+static void put_histogram(struct text *text, const numapool *pool, const char *name,
+                          const char *help, const struct numapool_shard_stats *stats,
+                          const struct npi_histogram_sum *sums)
 {
-    put(text, "# HELP numapool_%s_seconds %s\n# TYPE numapool_%s_seconds histogram\n", name, help, name);
+    put(text, "# HELP numapool_%s_seconds %s\n# TYPE numapool_%s_seconds histogram\n", name, help,
+        name);
     for (unsigned i = 0; i < pool->shard_count; i++) {
         uint64_t below = 0, bound = BOUND_FIRST_NS;
         double sum = 0.0;

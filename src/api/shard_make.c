@@ -56,7 +56,8 @@ static void bind(struct npi_shard *shard, void *start, size_t bytes)
 {
     const struct npi_plan *plan = shard->pool->plan;
     if (plan->live && plan->memory_policy != NPI_MEMORY_LOCAL &&
-        npi_place_range(start, bytes, plan->memory_policy, plan->nodes[shard->node].os_index) != 0) {
+        npi_place_range(start, bytes, plan->memory_policy, plan->nodes[shard->node].os_index) !=
+            0) {
         (void)npi_a64_add_relaxed(&shard->pool->bind_denied, 1);
     }
 }

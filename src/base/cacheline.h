@@ -16,7 +16,8 @@
 
 /* Two members are written by different threads: they must not share a line. */
 #define NPI_ASSERT_APART(type, first, second)                                                      \
-    _Static_assert(offsetof(type, first) / NPI_LINE_BYTES != offsetof(type, second) / NPI_LINE_BYTES, \
+    _Static_assert(offsetof(type, first) / NPI_LINE_BYTES !=                                       \
+                       offsetof(type, second) / NPI_LINE_BYTES,                                    \
                    #first " and " #second " share a line")
 
 static inline size_t npi_round_up(size_t bytes, size_t unit) /* unit: a power of two */
@@ -25,6 +26,6 @@ static inline size_t npi_round_up(size_t bytes, size_t unit) /* unit: a power of
 }
 
 #define NPI_CONTAINER_OF(pointer, type, member)                                                    \
-    ((type *)(void *)((char *)(pointer) - offsetof(type, member)))
+    ((type *)(void *)((char *)(pointer)-offsetof(type, member)))
 
 #endif

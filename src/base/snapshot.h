@@ -21,7 +21,8 @@
 #include <stddef.h>
 #include <string.h>
 
-static inline void npi_snapshot_write(npi_a64 *version, npi_a64 *words, const void *from, size_t count)
+static inline void npi_snapshot_write(npi_a64 *version, npi_a64 *words, const void *from,
+                                      size_t count)
 {
     const char *bytes = from;
     uint64_t odd = npi_a64_load_relaxed(version) + 1;
@@ -35,7 +36,8 @@ static inline void npi_snapshot_write(npi_a64 *version, npi_a64 *words, const vo
 }
 
 /* True when the copy is whole. */
-static inline bool npi_snapshot_read(const npi_a64 *version, const npi_a64 *words, void *to, size_t count)
+static inline bool npi_snapshot_read(const npi_a64 *version, const npi_a64 *words, void *to,
+                                     size_t count)
 {
     char *bytes = to;
     uint64_t before = npi_a64_load_acquire(version); /* @snapshot-done */

@@ -83,7 +83,8 @@ int npi_admission_decide(struct npi_shard *home, struct npi_item *item)
     };
     bool alone = home->class_count == 0, busy = false;
     if (ask.verdict == NPI_VERDICT_ACCEPT) {
-        if (!alone && queued >= view.forward.soft_tasks && npi_overflow_to_idle(&ask, item, queued)) {
+        if (!alone && queued >= view.forward.soft_tasks &&
+            npi_overflow_to_idle(&ask, item, queued)) {
             return NUMAPOOL_OK;
         }
         int pushed = npi_shard_push(home, rank, item, 1, view.admit.by_class[rank].share_tasks);

@@ -50,7 +50,8 @@ static void read_idle(struct npi_tick *tick, const struct npi_shard *shard, uint
         return;
     }
     if (tick->idle_read_ns != 0 && now_ns > tick->idle_read_ns && idle_ns >= tick->idle_before_ns) {
-        tick->idle_cpus = (double)(idle_ns - tick->idle_before_ns) / (double)(now_ns - tick->idle_read_ns);
+        tick->idle_cpus =
+            (double)(idle_ns - tick->idle_before_ns) / (double)(now_ns - tick->idle_read_ns);
         tick->idle_known = true;
     }
     tick->idle_before_ns = idle_ns;
@@ -124,7 +125,8 @@ static void learn(struct npi_tick *tick, struct npi_shard *shard, uint64_t now_n
     tick->last_ns = now_ns;
 }
 
-static void look_for_standing_queues(struct npi_tick *tick, struct npi_shard *shard, uint64_t now_ns)
+static void look_for_standing_queues(struct npi_tick *tick, struct npi_shard *shard,
+                                     uint64_t now_ns)
 {
     uint64_t now_ticks = npi_clock_ticks();
     for (unsigned rank = 0; rank < NPI_CLASS_COUNT; rank++) {
@@ -136,8 +138,8 @@ static void look_for_standing_queues(struct npi_tick *tick, struct npi_shard *sh
         }
         uint64_t age = (int64_t)(now_ticks - stamp) > 0 ? now_ticks - stamp : 0;
         (void)npi_admit_codel(&shard->pool->params, &tick->codel[rank], now_ns,
-                              least == UINT64_MAX ? NPI_NEVER_NS : npi_clock_ticks_to_ns(least), queued,
-                              npi_clock_ticks_to_ns(age));
+                              least == UINT64_MAX ? NPI_NEVER_NS : npi_clock_ticks_to_ns(least),
+                              queued, npi_clock_ticks_to_ns(age));
     }
 }
 
@@ -176,8 +178,9 @@ static void publish(struct npi_tick *tick, struct npi_shard *shard)
     npi_forward_gates(params, &forward, &view.forward);
 
     struct npi_idle_view idle = {
-        .gap_ns = arrivals_per_ns > 0.0 && arrivals_per_ns > 1e-9 ? (uint64_t)(1.0 / arrivals_per_ns)
-                                                                   : NPI_NEVER_NS,
+        .gap_ns = arrivals_per_ns > 0.0 && arrivals_per_ns > 1e-9
+                      ? (uint64_t)(1.0 / arrivals_per_ns)
+                      : NPI_NEVER_NS,
         .wake_cost_ns = 0,
         .cpus = tick->cpus,
         .limit_workers = limit,

@@ -23,11 +23,11 @@ struct npi_tick {
     uint32_t busy_before;
     double accepted_per_ns[NPI_CLASS_COUNT];
     uint64_t idle_before_ns;
-    uint64_t idle_read_ns;   /* when idle_before_ns was read */
-    double idle_cpus;        /* of the shard's processors, at the last reading */
+    uint64_t idle_read_ns; /* when idle_before_ns was read */
+    double idle_cpus;      /* of the shard's processors, at the last reading */
     bool idle_known;
-    double cpus;             /* allowed just now */
-    uint32_t sample_first;   /* rotates over the workers when there are too many to ask all */
+    double cpus;           /* allowed just now */
+    uint32_t sample_first; /* rotates over the workers when there are too many to ask all */
     uint32_t sample_stride;
     uint64_t sample_turn;
 };

@@ -79,7 +79,8 @@ static void reap_ended(struct npi_control *control)
     if (npi_a32_load_sc(&shard->threads_ended) == 0) {
         control->reap_step_ns = 0;
     } else { /* on their way out, as a rule for some microseconds only */
-        control->reap_step_ns = control->reap_step_ns == 0 ? REAP_NS_MIN : control->reap_step_ns * 2;
+        control->reap_step_ns =
+            control->reap_step_ns == 0 ? REAP_NS_MIN : control->reap_step_ns * 2;
     }
     for (unsigned i = 0; i < pool->shard_count; i++) {
         if (npi_a32_load_relaxed(&pool->shards[i]->threads_wanted) != 0) {
@@ -124,7 +125,8 @@ static int start_worker(struct npi_control *control)
         return error;
     }
     char name[32];
-    (void)snprintf(name, sizeof name, "%s/n%u/w%03u", shard->pool->name, shard->index, worker->index);
+    (void)snprintf(name, sizeof name, "%s/n%u/w%03u", shard->pool->name, shard->index,
+                   worker->index);
     name[15] = '\0';
     npi_a32 *word = &shard->gate.sleepers[worker->index].word;
     npi_a32_store_relaxed(word, NPI_SLEEPER_AWAKE);
@@ -208,7 +210,8 @@ static void call_threads(struct npi_shard *shard)
     }
     for (unsigned i = 0; i < pool->shard_count && wanted != 0; i++) {
         struct npi_shard *other = pool->shards[i];
-        while (other != shard && wanted != 0 && npi_shard_uncount_thread(other, other->workers_kept)) {
+        while (other != shard && wanted != 0 &&
+               npi_shard_uncount_thread(other, other->workers_kept)) {
             uint32_t sleeper = npi_gate_pop(&other->gate, NPI_SLEEPER_DISMISSED);
             if (sleeper == NPI_GATE_NOBODY) {
                 npi_shard_recount_thread(other);
@@ -336,8 +339,8 @@ static uint64_t rest(struct npi_control *control, uint64_t now_ns)
     }
     uint64_t idle_ns = now_ns - control->idle_since_ns;
     uint64_t exit_ns = shard->pool->config.idle_exit_ns;
-    uint64_t quiet_ns = exit_ns > QUIET_NS_MAX - QUIET_AFTER_EXIT_NS ? QUIET_NS_MAX
-                                                                     : exit_ns + QUIET_AFTER_EXIT_NS;
+    uint64_t quiet_ns =
+        exit_ns > QUIET_NS_MAX - QUIET_AFTER_EXIT_NS ? QUIET_NS_MAX : exit_ns + QUIET_AFTER_EXIT_NS;
     if (idle_ns < quiet_ns) {
         return now_ns + (idle_ns < SECOND ? shard->pool->params.tick_ns : QUIET_TICK_NS);
     }
@@ -465,8 +468,7 @@ void npi_control_join_workers(struct npi_shard *shard)
     for (uint32_t i = 0; i < npi_a32_load_relaxed(&shard->slots_used); i++) {
         /* Whoever sleeps now is popped and ends; whoever goes to sleep later sees the phase. */
         uint32_t sleeper;
-        while ((sleeper = npi_gate_pop(&shard->gate, NPI_SLEEPER_WOKEN)) !=
-               NPI_GATE_NOBODY) {
+        while ((sleeper = npi_gate_pop(&shard->gate, NPI_SLEEPER_WOKEN)) != NPI_GATE_NOBODY) {
             npi_gate_enter(&shard->gate);
             npi_gate_search(&shard->gate);
             npi_gate_rouse(&shard->gate, sleeper);

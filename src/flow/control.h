@@ -26,9 +26,9 @@ struct npi_control {
     uint32_t next_slot;
     uint64_t retry_start_ns; /* a thread could not be started; try again then */
     uint64_t retry_step_ns;
-    uint64_t reap_step_ns;   /* threads that ended could not be joined yet; look again then */
+    uint64_t reap_step_ns; /* threads that ended could not be joined yet; look again then */
     uint64_t supervised_ns;
-    uint64_t idle_since_ns;  /* 0 = busy */
+    uint64_t idle_since_ns; /* 0 = busy */
     bool trimmed;
     bool pins_lost;
 };

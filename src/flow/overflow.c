@@ -71,7 +71,8 @@ static bool push_guest(struct npi_overflow_ask *ask, struct npi_shard *target,
     item->hot[NPI_TASK_META] |= NPI_META_GUEST;
     (void)npi_a32_add_relaxed(&target->guests, 1);
     (void)npi_a64_add_relaxed(&target->guests_ever, 1); /* published by the push */
-    if (npi_shard_push(target, ask->rank, item, 1, view->admit.by_class[ask->rank].share_tasks) == 1) {
+    if (npi_shard_push(target, ask->rank, item, 1, view->admit.by_class[ask->rank].share_tasks) ==
+        1) {
         (void)npi_a64_add_relaxed(&ask->home->forwarded_out, 1);
         (void)npi_a64_add_relaxed(&target->forwarded_in, 1);
         npi_shard_notify(target);
@@ -89,9 +90,9 @@ bool npi_overflow_to_idle(struct npi_overflow_ask *ask, struct npi_item *item, u
     struct numapool *pool = home->pool;
     const struct npi_policy_params *params = &pool->params;
     uint64_t permits = npi_gate_permits(&home->gate);
-    double wait_ns = npi_forward_wait_ns((uint32_t)home_depth, npi_permits_active(permits),
-                                         npi_permits_limit(permits),
-                                         ask->home_view->forward.wait_ns_per_task);
+    double wait_ns =
+        npi_forward_wait_ns((uint32_t)home_depth, npi_permits_active(permits),
+                            npi_permits_limit(permits), ask->home_view->forward.wait_ns_per_task);
     for (size_t c = 0; c < home->class_count; c++) {
         const struct npi_forward_class *class = &home->classes[c];
         double penalty_ns = npi_forward_penalty_ns(params, ask->home_view->task_cpu_ns,
@@ -170,8 +171,8 @@ bool npi_overflow_to_room(struct npi_overflow_ask *ask, struct npi_item *item)
 
 /* ------------------------------------------------------------------------------ stealing */
 
-static bool worth_stealing(const struct npi_worker *thief, struct npi_shard *victim, uint32_t distance,
-                           const struct npi_shard_view *thief_view)
+static bool worth_stealing(const struct npi_worker *thief, struct npi_shard *victim,
+                           uint32_t distance, const struct npi_shard_view *thief_view)
 {
     if (npi_shard_waiting(victim) == 0) {
         return false;

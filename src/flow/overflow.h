@@ -18,7 +18,7 @@ struct npi_overflow_ask {
     enum npi_affinity affinity;
     enum npi_class rank;
     uint64_t now_ns;
-    uint64_t deadline_ns; /* on the clock of now_ns, 0 = none */
+    uint64_t deadline_ns;     /* on the clock of now_ns, 0 = none */
     enum npi_verdict verdict; /* in: the home's; out: the worst of all that were asked */
 };
 

@@ -27,7 +27,8 @@ enum npi_phase {
 };
 
 struct npi_balancer {
-    pthread_mutex_t lock; /* the only lock of the control plane; never held across a system call that waits */
+    pthread_mutex_t
+        lock; /* the only lock of the control plane; never held across a system call that waits */
     struct npi_balance_shard *shards;
     struct npi_balance_scratch *scratch;
     uint32_t *quota;
@@ -62,7 +63,7 @@ struct numapool {
     NPI_APART npi_a32 threads; /* of all shards, workers only; until they are joined */
     npi_a32 blocked;           /* workers that wait inside a task and have a replacement */
     npi_a64 bind_denied;
-    npi_a32 drained;           /* futex word: changes when a draining shard may have emptied */
+    npi_a32 drained; /* futex word: changes when a draining shard may have emptied */
 
     struct npi_balancer balancer;
 };

@@ -155,7 +155,8 @@ static unsigned take_ranked(struct npi_shard *shard, enum npi_class rank, uint64
     }
 }
 
-unsigned npi_shard_take(struct npi_shard *shard, uint64_t refuse, struct npi_item *items, unsigned max)
+unsigned npi_shard_take(struct npi_shard *shard, uint64_t refuse, struct npi_item *items,
+                        unsigned max)
 {
     for (unsigned rank = 0; rank < NPI_CLASS_COUNT; rank++) {
         unsigned taken = take_ranked(shard, (enum npi_class)rank, refuse, items, max);
@@ -243,7 +244,6 @@ bool npi_shard_head_stamp(const struct npi_shard *shard, enum npi_class rank, ui
     return any;
 }
 
-
 bool npi_shard_count_thread(struct npi_shard *shard)
 {
     struct numapool *pool = shard->pool;
@@ -299,7 +299,8 @@ void npi_shard_wake(struct npi_shard *shard, uint32_t self)
             return;
         }
         if (npi_shard_count_thread(shard)) {
-            (void)npi_a32_add_sc(&shard->starts_wanted, 1); /* the permit waits for the new thread */
+            (void)npi_a32_add_sc(&shard->starts_wanted,
+                                 1); /* the permit waits for the new thread */
             npi_shard_kick(shard);
             return;
         }
@@ -335,7 +336,8 @@ void npi_shard_view_read(const struct npi_shard *shard, struct npi_shard_view *v
     /* The writer is one thread that writes some forty words a tick; a torn copy is as good as the
        one a tick earlier after a few tries, since every word by itself is valid. */
     for (int turn = 0; turn < 64; turn++) {
-        if (npi_snapshot_read(&shard->view_version, shard->view_words, view, NPI_SHARD_VIEW_WORDS)) {
+        if (npi_snapshot_read(&shard->view_version, shard->view_words, view,
+                              NPI_SHARD_VIEW_WORDS)) {
             return;
         }
         npi_pause();

@@ -91,7 +91,8 @@ struct npi_shard {
     struct npi_gate gate;
 
     /* written once per tick, read by every submit */
-    NPI_APART npi_a64 fast_tasks[NPI_CLASS_COUNT]; /* below this depth a submit asks nothing further */
+    NPI_APART npi_a64
+        fast_tasks[NPI_CLASS_COUNT]; /* below this depth a submit asks nothing further */
     npi_a64 lanes_used;
     npi_a64 view_version;
     npi_a64 view_words[NPI_SHARD_VIEW_WORDS];
@@ -106,30 +107,33 @@ struct npi_shard {
     npi_a64 accepted_shown; /* the most that statistics have said */
     npi_a64 stolen_in;
     npi_a64 stolen_out;
-    npi_a32 guests;     /* tasks of other homes queued here */
-    npi_a32 lent_in;    /* tasks of other homes running here, whose home was not CPU-saturated */
-    npi_a32 lent_out;   /* own tasks running elsewhere, likewise */
-    npi_a32 stealer;    /* one worker of a shard at a time looks at others */
+    npi_a32 guests;   /* tasks of other homes queued here */
+    npi_a32 lent_in;  /* tasks of other homes running here, whose home was not CPU-saturated */
+    npi_a32 lent_out; /* own tasks running elsewhere, likewise */
+    npi_a32 stealer;  /* one worker of a shard at a time looks at others */
 
     /* written by workers now and then */
-    NPI_APART npi_a64 sojourn_ticks_min[NPI_CLASS_COUNT]; /* since the last tick, UINT64_MAX = none */
-    npi_a64 dropped_closed; /* dropped by destroy, on no worker */
+    NPI_APART npi_a64
+        sojourn_ticks_min[NPI_CLASS_COUNT]; /* since the last tick, UINT64_MAX = none */
+    npi_a64 dropped_closed;                 /* dropped by destroy, on no worker */
     npi_a64 wakes_spurious;
     npi_a32 blocked;
 
     /* threads: see flow/control.h */
-    NPI_APART npi_a32 threads;      /* alive or about to be */
-    npi_a32 threads_wanted;         /* the pool had no thread left for this shard */
-    npi_a32 threads_ended;          /* not joined yet */
-    npi_a32 starts_wanted;          /* permits reserved for threads that control has to start */
-    npi_a32 control_word;           /* futex: 1 = something to do */
-    npi_a32 control_idle;           /* control sleeps without a tick */
+    NPI_APART npi_a32 threads; /* alive or about to be */
+    npi_a32 threads_wanted;    /* the pool had no thread left for this shard */
+    npi_a32 threads_ended;     /* not joined yet */
+    npi_a32 starts_wanted;     /* permits reserved for threads that control has to start */
+    npi_a32 control_word;      /* futex: 1 = something to do */
+    npi_a32 control_idle;      /* control sleeps without a tick */
     npi_a64 threads_started;
     npi_a64 threads_exited;
     npi_a64 quota;
-    npi_a64 reach; /* what its quota may grow to; a hint, as quota and cap are outside the balancer */
+    npi_a64
+        reach; /* what its quota may grow to; a hint, as quota and cap are outside the balancer */
     npi_a64 cap;
-    npi_a32 slots_used; /* worker slots ever used; written by control, before the slot's thread starts */
+    npi_a32
+        slots_used; /* worker slots ever used; written by control, before the slot's thread starts */
     struct npi_control *control;
 };
 
@@ -147,7 +151,8 @@ int npi_shard_push(struct npi_shard *shard, enum npi_class rank, const struct np
                    unsigned count, uint64_t bound);
 
 /* Takes the oldest tasks of the best class that has any; not those with a bit of `refuse`. */
-unsigned npi_shard_take(struct npi_shard *shard, uint64_t refuse, struct npi_item *items, unsigned max);
+unsigned npi_shard_take(struct npi_shard *shard, uint64_t refuse, struct npi_item *items,
+                        unsigned max);
 
 /* Wakes or starts a worker if one should be. self: the calling worker if it is in the stack. */
 void npi_shard_wake(struct npi_shard *shard, uint32_t self);
@@ -176,13 +181,14 @@ static inline void npi_shard_notify(struct npi_shard *shard)
 /* After giving a permit back, or a raised limit: if there is work, somebody has to know. */
 void npi_shard_look(struct npi_shard *shard, uint32_t self);
 
-bool npi_shard_quiet(const struct npi_shard *shard);           /* @sleep-announced, all lanes */
-bool npi_shard_claims_free(const struct npi_shard *shard);     /* @pool-closed */
-uint64_t npi_shard_depth(const struct npi_shard *shard);       /* waiting and about to be published */
-uint64_t npi_shard_waiting(const struct npi_shard *shard);     /* published, all classes */
+bool npi_shard_quiet(const struct npi_shard *shard);       /* @sleep-announced, all lanes */
+bool npi_shard_claims_free(const struct npi_shard *shard); /* @pool-closed */
+uint64_t npi_shard_depth(const struct npi_shard *shard);   /* waiting and about to be published */
+uint64_t npi_shard_waiting(const struct npi_shard *shard); /* published, all classes */
 uint64_t npi_shard_waiting_of(const struct npi_shard *shard, enum npi_class rank);
-uint64_t npi_shard_accepted(const struct npi_shard *shard, enum npi_class rank); /* ever queued here */
-uint64_t npi_shard_taken(const struct npi_shard *shard);       /* ever taken from here */
+uint64_t npi_shard_accepted(const struct npi_shard *shard,
+                            enum npi_class rank);        /* ever queued here */
+uint64_t npi_shard_taken(const struct npi_shard *shard); /* ever taken from here */
 bool npi_shard_head_stamp(const struct npi_shard *shard, enum npi_class rank, uint64_t *stamp);
 
 /* Wakes the control thread. */

@@ -96,8 +96,8 @@ static bool valid(const struct numapool *pool, const struct numapool_task *task)
 }
 
 /* Where it belongs; false when STRICT_NODE means nothing there. */
-static bool find_home(struct numapool *pool, const struct numapool_task *task, struct npi_route *route,
-                      unsigned *home)
+static bool find_home(struct numapool *pool, const struct numapool_task *task,
+                      struct npi_route *route, unsigned *home)
 {
     struct npi_route_ask ask = {
         .on_node = (task->flags & NUMAPOOL_ON_NODE) != 0 ? task->node : -1,
@@ -145,10 +145,10 @@ static void pack(struct npi_item *item, const struct numapool_task *task, unsign
     if (task->deadline_ns != 0) {
         /* Kept in ticks, so that the worker compares without asking for another clock. */
         uint64_t now_ns = npi_clock_now_ns();
-        uint64_t left = task->deadline_ns > now_ns
-                            ? npi_clock_ns_to_ticks(task->deadline_ns - now_ns)
-                            : 0;
-        item->more[NPI_TASK_DEADLINE] = now + left > now ? now + left : (left != 0 ? UINT64_MAX : now);
+        uint64_t left =
+            task->deadline_ns > now_ns ? npi_clock_ns_to_ticks(task->deadline_ns - now_ns) : 0;
+        item->more[NPI_TASK_DEADLINE] =
+            now + left > now ? now + left : (left != 0 ? UINT64_MAX : now);
     }
 }
 

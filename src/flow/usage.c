@@ -82,7 +82,8 @@ void npi_usage_sample(struct npi_tick *tick, struct npi_shard *shard, struct npi
     uint32_t stride = all ? 1 : slots / SAMPLES_MAX;
     bool turn = !all && tick->sample_turn++ % SAMPLE_TURN_TICKS == 0;
     if (stride != tick->sample_stride || turn) {
-        for (uint32_t i = tick->sample_first; i < slots; i += tick->sample_stride ? tick->sample_stride : 1) {
+        for (uint32_t i = tick->sample_first; i < slots;
+             i += tick->sample_stride ? tick->sample_stride : 1) {
             if (!all) {
                 /* the last question to those who leave the sample */
                 ask(&shard->workers[i], &sums);

@@ -111,8 +111,8 @@ static bool still_wanted(struct npi_worker *worker, const struct npi_item *item,
     }
     uint64_t age_ns = npi_clock_ticks_to_ns(now - item->hot[NPI_TASK_STAMP]);
     if ((meta & NPI_META_DROP_OK) != 0 &&
-        npi_admit_slough(&worker->shard->pool->params,
-                         view.standing_windows[npi_meta_rank(meta)], age_ns)) {
+        npi_admit_slough(&worker->shard->pool->params, view.standing_windows[npi_meta_rank(meta)],
+                         age_ns)) {
         drop(worker, NUMAPOOL_E_SHED);
         return false;
     }
@@ -145,7 +145,8 @@ static uint64_t run(struct npi_worker *worker, const struct npi_item *item, uint
     }
     note_wait(worker, npi_meta_rank(meta), wait_ticks);
     if (NPI_UNLIKELY((meta & NPI_META_GUEST) != 0)) {
-        (void)npi_a32_add_relaxed(&worker->shard->guests, (uint32_t)-1); /* run or dropped, it left */
+        (void)npi_a32_add_relaxed(&worker->shard->guests,
+                                  (uint32_t)-1); /* run or dropped, it left */
     }
     if (npi_item_is_full(item)) {
         if (!still_wanted(worker, item, now)) {
@@ -322,8 +323,7 @@ static bool search(struct npi_worker *worker, struct npi_item *item)
     uint64_t begin = npi_clock_ticks(), spin_ticks = npi_clock_ns_to_ticks(spin_ns);
     bool found = false;
     do {
-        found = npi_shard_take(shard, 0, item, 1) != 0 ||
-                npi_overflow_steal(worker, &view, item);
+        found = npi_shard_take(shard, 0, item, 1) != 0 || npi_overflow_steal(worker, &view, item);
         if (found) {
             break;
         }
@@ -437,7 +437,8 @@ int npi_worker_place(const struct npi_worker *worker, pid_t tid)
         cpu = npi_cpuset_next(&plan->cpus, cpu);
     }
     struct npi_cpuset one = {0};
-    int result = cpu >= 0 && npi_cpuset_add(&one, (unsigned)cpu) ? npi_place_thread(tid, &one) : -ENOMEM;
+    int result =
+        cpu >= 0 && npi_cpuset_add(&one, (unsigned)cpu) ? npi_place_thread(tid, &one) : -ENOMEM;
     npi_cpuset_fini(&one);
     return result;
 }

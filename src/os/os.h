@@ -21,10 +21,10 @@
  */
 int npi_clock_init(void); /* once per process before anything else; safe to call again */
 uint64_t npi_clock_ticks(void);
-uint64_t npi_clock_now_ns(void);                  /* CLOCK_MONOTONIC */
-uint64_t npi_clock_ticks_to_ns(uint64_t ticks);   /* of a difference */
-uint64_t npi_clock_ns_to_ticks(uint64_t ns);      /* of a difference; saturates */
-const char *npi_clock_source(void);               /* "tsc" or "clock_gettime" */
+uint64_t npi_clock_now_ns(void);                /* CLOCK_MONOTONIC */
+uint64_t npi_clock_ticks_to_ns(uint64_t ticks); /* of a difference */
+uint64_t npi_clock_ns_to_ticks(uint64_t ns);    /* of a difference; saturates */
+const char *npi_clock_source(void);             /* "tsc" or "clock_gettime" */
 
 /* --------------------------------------------------------------------------------- park
  * Sleep on a 32-bit word while it holds a value. deadline_ns is CLOCK_MONOTONIC, UINT64_MAX = none.
@@ -62,9 +62,11 @@ size_t npi_pages_size(void);
 int npi_pages_reserve(void **start, size_t bytes, size_t align);
 int npi_pages_commit(void *start, size_t bytes); /* make readable and writable; -ENOMEM possible */
 int npi_pages_hugepages(void *start, size_t bytes, bool wanted); /* advice only */
-int npi_pages_populate(void *start, size_t bytes); /* have them backed now, errors instead of signals */
-int npi_pages_return(void *start, size_t bytes);   /* contents lost, backing given back, stays usable */
-int npi_pages_release(void *start, size_t bytes);  /* the reservation itself */
+int npi_pages_populate(void *start,
+                       size_t bytes); /* have them backed now, errors instead of signals */
+int npi_pages_return(void *start,
+                     size_t bytes); /* contents lost, backing given back, stays usable */
+int npi_pages_release(void *start, size_t bytes); /* the reservation itself */
 /* One page that reads as zero in a child of fork(): how a child is told apart. */
 int npi_pages_fork_mark(void **page);
 

@@ -60,7 +60,7 @@ enum npi_sleeper_state {
     NPI_SLEEPER_AWAKE, /* its thread is not in the stack */
     NPI_SLEEPER_ASLEEP,
     NPI_SLEEPER_WOKEN,
-    NPI_SLEEPER_LEFT, /* its thread has gone, the slot is still in the stack */
+    NPI_SLEEPER_LEFT,      /* its thread has gone, the slot is still in the stack */
     NPI_SLEEPER_DISMISSED, /* popped, and has to end */
 };
 

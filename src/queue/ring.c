@@ -63,7 +63,8 @@ uint64_t npi_ring_depth_refreshed(struct npi_ring *ring)
     return ring->tail_sum - sum;
 }
 
-void npi_ring_put(struct npi_ring *ring, unsigned rank, uint64_t offset, const struct npi_item *item)
+void npi_ring_put(struct npi_ring *ring, unsigned rank, uint64_t offset,
+                  const struct npi_item *item)
 {
     uint64_t at = (npi_a64_load_relaxed(&ring->tail[rank]) + offset) & ring->mask;
     struct npi_ring_slot *slot = &ring->slots[rank][at];
@@ -116,8 +117,8 @@ unsigned npi_ring_copy(const struct npi_ring *ring, unsigned rank, uint64_t head
     return count;
 }
 
-unsigned npi_ring_take(struct npi_ring *ring, unsigned rank, uint64_t refuse, struct npi_item *items,
-                       unsigned max)
+unsigned npi_ring_take(struct npi_ring *ring, unsigned rank, uint64_t refuse,
+                       struct npi_item *items, unsigned max)
 {
     for (;;) {
         uint64_t head = npi_ring_head(ring, rank);

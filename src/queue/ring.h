@@ -96,15 +96,16 @@ static inline uint64_t npi_ring_depth_cached(const struct npi_ring *ring)
     return ring->tail_sum - ring->head_sum_seen;
 }
 uint64_t npi_ring_depth_refreshed(struct npi_ring *ring); /* exact when nobody takes meanwhile */
-void npi_ring_put(struct npi_ring *ring, unsigned rank, uint64_t offset, const struct npi_item *item);
+void npi_ring_put(struct npi_ring *ring, unsigned rank, uint64_t offset,
+                  const struct npi_item *item);
 void npi_ring_publish(struct npi_ring *ring, unsigned rank, uint64_t count);
 void npi_ring_unclaim(struct npi_ring *ring);
 
 /* --- anybody */
 /* Copies up to max of the oldest tasks of a class and takes them. Stops before a task whose meta word
    has any bit of `refuse` set. Returns how many. */
-unsigned npi_ring_take(struct npi_ring *ring, unsigned rank, uint64_t refuse, struct npi_item *items,
-                       unsigned max);
+unsigned npi_ring_take(struct npi_ring *ring, unsigned rank, uint64_t refuse,
+                       struct npi_item *items, unsigned max);
 
 /* The two halves of take, for who has to look at something in between. What is copied from a head
    that is out of date is rubbish, and taking it fails. */

@@ -14,7 +14,7 @@ endfunction()
 # Declarations are NUMAPOOL_API ... name( ...
 file(READ "${HEADER}" text)
 string(REGEX MATCHALL "\nNUMAPOOL_API [^(;]*numapool_[a-z0-9_]+\\(" declared "${text}")
-list(TRANSFORM declared REPLACE ".*[ *]([a-z0-9_]+)\\($" "\\1")
+list(TRANSFORM declared REPLACE ".*[ *\n]([a-z0-9_]+)\\($" "\\1")
 
 file(READ "${MAP}" text)
 string(REGEX MATCHALL "\n *numapool_[a-z0-9_]+" listed "${text}")

@@ -40,11 +40,10 @@ static void shares_are_exact_with(fill_fn *filler)
         for (size_t c = 0; c < 3; c++) {
             struct blocker blocker = BLOCKER;
             atomic_int ran = 0;
-            numapool *pool = make(&(struct kind){
-                .workers_max = 2, .queue_tasks = capacity, .mode = NUMAPOOL_FIXED});
+            numapool *pool = make(
+                &(struct kind){.workers_max = 2, .queue_tasks = capacity, .mode = NUMAPOOL_FIXED});
             block_workers(pool, &blocker, 2);
-            struct numapool_task task = {
-                .run = count_run, .arg = &ran, .task_class = classes[c]};
+            struct numapool_task task = {.run = count_run, .arg = &ran, .task_class = classes[c]};
             int refusal = 0;
             uint64_t accepted = filler(pool, &task, &refusal);
             assert_int_equal(accepted, share_of(capacity, classes[c]));
@@ -202,8 +201,8 @@ static void a_crowd_finds_the_same_bound(void **state)
         uint64_t capacity = 20 + (uint64_t)round;
         struct blocker blocker = BLOCKER;
         atomic_int ran = 0;
-        numapool *pool = make(&(struct kind){
-            .workers_max = 1, .queue_tasks = capacity, .mode = NUMAPOOL_FIXED});
+        numapool *pool =
+            make(&(struct kind){.workers_max = 1, .queue_tasks = capacity, .mode = NUMAPOOL_FIXED});
         block_workers(pool, &blocker, 1);
         pthread_barrier_t start;
         pthread_barrier_init(&start, NULL, 6);
@@ -235,10 +234,8 @@ static void bytes_are_exact(void **state)
     const uint64_t budget = UINT64_C(1) << 20;
     struct blocker blocker = BLOCKER;
     atomic_int ran = 0;
-    numapool *pool = make(&(struct kind){.workers_max = 1,
-                                         .queue_tasks = 1000,
-                                         .mode = NUMAPOOL_FIXED,
-                                         .memory_bytes = budget});
+    numapool *pool = make(&(struct kind){
+        .workers_max = 1, .queue_tasks = 1000, .mode = NUMAPOOL_FIXED, .memory_bytes = budget});
     block_workers(pool, &blocker, 1);
     struct numapool_task task = {.run = count_run, .arg = &ran, .bytes = budget / 10 + 1};
     int refusal = 0;

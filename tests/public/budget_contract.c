@@ -100,8 +100,8 @@ static void an_adaptive_pool_grows_to_it(void **state)
     (void)state;
     for (unsigned nodes = 1; nodes <= 2; nodes *= 2) {
         struct blocker blocker = BLOCKER;
-        numapool *pool = make(&(struct kind){
-            .machine = machine_of(nodes), .workers_max = 24, .queue_tasks = 400});
+        numapool *pool = make(
+            &(struct kind){.machine = machine_of(nodes), .workers_max = 24, .queue_tasks = 400});
         block_workers(pool, &blocker, 24); /* sleepers: the processors are free, so all may run */
         door_open(&blocker.door);
         finish(pool);
@@ -139,8 +139,8 @@ static void lowered_while_tasks_run(void **state)
     enum { BEFORE = 8, AFTER = 3, COUNT = 20 };
     struct meter meter = {.allowed = BEFORE};
     static struct guest guests[COUNT];
-    numapool *pool = make(
-        &(struct kind){.workers_max = BEFORE, .queue_tasks = 100, .mode = NUMAPOOL_FIXED});
+    numapool *pool =
+        make(&(struct kind){.workers_max = BEFORE, .queue_tasks = 100, .mode = NUMAPOOL_FIXED});
     for (int i = 0; i < COUNT; i++) {
         guests[i] = (struct guest){.meter = &meter, .door = DOOR};
         assert_int_equal(numapool_submit(pool, measured_guest, &guests[i]), NUMAPOOL_OK);
@@ -209,10 +209,8 @@ static void raised_while_one_node_holds_too_many(void **state)
 {
     (void)state;
     struct blocker first = BLOCKER, second = BLOCKER;
-    numapool *pool = make(&(struct kind){.machine = machine_of(2),
-                                         .workers_max = 8,
-                                         .queue_tasks = 100,
-                                         .mode = NUMAPOOL_FIXED});
+    numapool *pool = make(&(struct kind){
+        .machine = machine_of(2), .workers_max = 8, .queue_tasks = 100, .mode = NUMAPOOL_FIXED});
     struct numapool_task task = {
         .run = block, .arg = &first, .flags = NUMAPOOL_ON_NODE | NUMAPOOL_STRICT_NODE};
     for (int i = 0; i < 4; i++) {

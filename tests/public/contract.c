@@ -59,7 +59,8 @@ static void *watch_dog(void *arg)
     if (!watchdog.done) {
         fprintf(stderr, "watchdog: nothing moves");
         if (watchdog.what != NULL) {
-            fprintf(stderr, "; waiting at %s:%d for %s", watchdog.file, watchdog.line, watchdog.what);
+            fprintf(stderr, "; waiting at %s:%d for %s", watchdog.file, watchdog.line,
+                    watchdog.what);
         }
         fprintf(stderr, "\n");
         for (int i = 0; i < WATCHED_MAX; i++) {
@@ -280,7 +281,8 @@ void config_of(struct numapool_config *config, const struct kind *kind)
     config->queue_tasks = kind->queue_tasks;
     config->memory_bytes = kind->memory_bytes != 0 ? kind->memory_bytes : UINT64_C(64) << 20;
     config->mode = kind->mode;
-    config->stack_bytes = SANITIZED ? 2 << 20 : 0; /* their frames and thread-local data are large */
+    config->stack_bytes =
+        SANITIZED ? 2 << 20 : 0; /* their frames and thread-local data are large */
     config->log = collect_log;
 }
 
@@ -381,8 +383,8 @@ static int threads_with(const char *prefix, const char *part)
         (void)snprintf(path, sizeof path, "/proc/self/task/%s/comm", entry->d_name);
         FILE *file = fopen(path, "r");
         if (file != NULL) {
-            if (fgets(name, sizeof name, file) != NULL && strncmp(name, prefix, strlen(prefix)) == 0 &&
-                strstr(name, part) != NULL) {
+            if (fgets(name, sizeof name, file) != NULL &&
+                strncmp(name, prefix, strlen(prefix)) == 0 && strstr(name, part) != NULL) {
                 count++;
             }
             fclose(file);

@@ -81,7 +81,10 @@ struct door {
     pthread_cond_t opened;
     bool open;
 };
-#define DOOR {PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, false}
+#define DOOR                                                                                       \
+    {                                                                                              \
+        PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, false                                 \
+    }
 void door_open(struct door *door);
 void door_shut(struct door *door);
 void door_wait(struct door *door);
@@ -92,7 +95,10 @@ struct blocker {
     atomic_int inside; /* tasks that wait at the door */
     atomic_int left;   /* tasks that went through it */
 };
-#define BLOCKER {.door = DOOR}
+#define BLOCKER                                                                                    \
+    {                                                                                              \
+        .door = DOOR                                                                               \
+    }
 void block(void *blocker); /* a numapool_fn */
 /* Submits that many and waits until all of them hold a worker. */
 void block_workers(numapool *pool, struct blocker *blocker, int count);

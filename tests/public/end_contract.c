@@ -4,8 +4,8 @@
 /* One shard whose workers are all held by a blocker. */
 static numapool *make_blocked(struct blocker *blocker, unsigned workers, uint64_t queue_tasks)
 {
-    numapool *pool = make(&(struct kind){
-        .workers_max = workers, .queue_tasks = queue_tasks, .mode = NUMAPOOL_FIXED});
+    numapool *pool = make(
+        &(struct kind){.workers_max = workers, .queue_tasks = queue_tasks, .mode = NUMAPOOL_FIXED});
     block_workers(pool, blocker, (int)workers);
     return pool;
 }
@@ -352,14 +352,14 @@ static void drain_beside_submitters_is_exact(void **state)
     const int rounds = TIMES(60, 15);
     for (int round = 0; round < rounds; round++) {
         unsigned nodes = 1u << (round % 3);
-        numapool *pool = make(&(struct kind){
-            .machine = machine_of(nodes), .workers_max = 8, .queue_tasks = 1000});
+        numapool *pool = make(
+            &(struct kind){.machine = machine_of(nodes), .workers_max = 8, .queue_tasks = 1000});
         atomic_int ran = 0;
         struct racer racers[4];
         for (int i = 0; i < 4; i++) {
             racers[i] = (struct racer){.pool = pool, .ran = &ran, .nodes = nodes};
-            assert_int_equal(pthread_create(&racers[i].thread, NULL, submit_until_closed, &racers[i]),
-                             0);
+            assert_int_equal(
+                pthread_create(&racers[i].thread, NULL, submit_until_closed, &racers[i]), 0);
         }
         int some = round * 20;
         EVENTUALLY(atomic_load(&ran) >= some);

@@ -163,8 +163,8 @@ static void the_only_worker_is_replaced(void **state)
 static void no_permit_is_lost(void **state)
 {
     (void)state;
-    numapool *pool = make(
-        &(struct kind){.machine = machine_of(2), .workers_max = 6, .mode = NUMAPOOL_FIXED});
+    numapool *pool =
+        make(&(struct kind){.machine = machine_of(2), .workers_max = 6, .mode = NUMAPOOL_FIXED});
     static struct leaver leavers[120];
     memset(leavers, 0, sizeof leavers);
     for (int i = 0; i < 120; i++) {

@@ -367,7 +367,8 @@ static void descend_too_deep(void *arg)
     CHECK(result == NUMAPOOL_OK || result == NUMAPOOL_E_DEADLOCK);
     atomic_fetch_add(result == NUMAPOOL_OK ? &deep->waited : &deep->refused, 1);
     if (result == NUMAPOOL_E_DEADLOCK) {
-        CHECK(numapool_group_wait(link->group, 0) == NUMAPOOL_E_TIMEDOUT); /* looking is no waiting */
+        CHECK(numapool_group_wait(link->group, 0) ==
+              NUMAPOOL_E_TIMEDOUT); /* looking is no waiting */
         CHECK(numapool_group_wait(link->group, MS) == NUMAPOOL_E_DEADLOCK);
     }
 }
@@ -449,9 +450,8 @@ static void all_workers_may_wait_at_once(void **state)
     for (unsigned nodes = 1; nodes <= 4; nodes *= 2) {
         for (int round = 0; round < 20; round++) {
             enum { PARENTS = 8 };
-            numapool *pool = make(&(struct kind){.machine = machine_of(nodes),
-                                                 .workers_max = PARENTS,
-                                                 .mode = NUMAPOOL_FIXED});
+            numapool *pool = make(&(struct kind){
+                .machine = machine_of(nodes), .workers_max = PARENTS, .mode = NUMAPOOL_FIXED});
             static struct parent parents[PARENTS];
             memset(parents, 0, sizeof parents);
             atomic_int ready = 0;

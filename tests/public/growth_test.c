@@ -107,8 +107,8 @@ static void nothing_was_lost(void **state)
     assert_int_equal(numapool_drain(pool, UINT64_MAX), NUMAPOOL_OK);
     struct numapool_stats s = stats_now();
     assert_int_equal(s.accepted, s.run + s.dropped);
-    assert_int_equal(s.submitted, s.accepted + s.refused_full + s.refused_shed + s.refused_deadline +
-                                      s.refused_bytes + s.refused_other);
+    assert_int_equal(s.submitted, s.accepted + s.refused_full + s.refused_shed +
+                                      s.refused_deadline + s.refused_bytes + s.refused_other);
 }
 
 int main(void)

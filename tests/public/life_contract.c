@@ -174,18 +174,30 @@ MISTAKE(bad_machine, machine, "this is no machine")
 MISTAKE(no_such_file, machine, "/no/such/machine.xml")
 
 static const struct mistake mistakes[] = {
-    {"workers_max", too_many_workers},     {"workers_min", too_many_kept},
-    {"queue_tasks", too_long_queue},       {"queue_tasks", endless_queue},
-    {"queue_delay_ns", too_long_delay},    {"memory_bytes", too_little_memory},
-    {"idle_exit_ns", too_short_exit},      {"spin_ns", too_long_spin},
-    {"tick_ns", too_short_tick},           {"tick_ns", too_long_tick},
-    {"latency_bias", too_small_bias},      {"latency_bias", too_large_bias},
-    {"latency_bias", negative_bias},       {"codel_target_ns", too_short_target},
-    {"codel_interval_ns", too_short_interval}, {"shards", unknown_shards},
-    {"shards", negative_shards},           {"pinning", unknown_pinning},
-    {"smt", unknown_smt},                  {"mode", unknown_mode},
-    {"name", long_name},                   {"name", spaced_name},
-    {"stack_bytes", small_stack},          {"machine", bad_machine},
+    {"workers_max", too_many_workers},
+    {"workers_min", too_many_kept},
+    {"queue_tasks", too_long_queue},
+    {"queue_tasks", endless_queue},
+    {"queue_delay_ns", too_long_delay},
+    {"memory_bytes", too_little_memory},
+    {"idle_exit_ns", too_short_exit},
+    {"spin_ns", too_long_spin},
+    {"tick_ns", too_short_tick},
+    {"tick_ns", too_long_tick},
+    {"latency_bias", too_small_bias},
+    {"latency_bias", too_large_bias},
+    {"latency_bias", negative_bias},
+    {"codel_target_ns", too_short_target},
+    {"codel_interval_ns", too_short_interval},
+    {"shards", unknown_shards},
+    {"shards", negative_shards},
+    {"pinning", unknown_pinning},
+    {"smt", unknown_smt},
+    {"mode", unknown_mode},
+    {"name", long_name},
+    {"name", spaced_name},
+    {"stack_bytes", small_stack},
+    {"machine", bad_machine},
     {"machine", no_such_file},
 };
 
@@ -336,8 +348,9 @@ static void idle_threads_end_down_to_the_kept(void **state)
     for (unsigned kept = 2; kept <= 5; kept++) {
         struct numapool_config config;
         struct blocker blocker = BLOCKER;
-        config_of(&config, &(struct kind){
-                               .machine = machine_of(2), .workers_max = 12, .mode = NUMAPOOL_FIXED});
+        config_of(
+            &config,
+            &(struct kind){.machine = machine_of(2), .workers_max = 12, .mode = NUMAPOOL_FIXED});
         config.workers_min = kept;
         config.idle_exit_ns = MS;
         numapool *pool = make_with(&config);

@@ -137,8 +137,8 @@ static void scratch_is_refused_over_the_budget(void **state)
     const uint64_t budget = UINT64_C(1) << 20;
     struct blocker blocker = BLOCKER;
     atomic_int found = 0;
-    numapool *pool = make(
-        &(struct kind){.workers_max = 2, .mode = NUMAPOOL_FIXED, .memory_bytes = budget});
+    numapool *pool =
+        make(&(struct kind){.workers_max = 2, .mode = NUMAPOOL_FIXED, .memory_bytes = budget});
     struct numapool_task hold = {.run = block, .arg = &blocker, .bytes = (size_t)budget};
     assert_int_equal(numapool_submit_task(pool, &hold), NUMAPOOL_OK);
     assert_int_equal(numapool_submit(pool, find_nothing_left, &found), NUMAPOOL_OK);
@@ -156,9 +156,8 @@ static void blocks_live_where_they_were_asked_for(void **state)
     static const size_t sizes[] = {1, 15, 16, 17, 100, 4096, 32767, 32768, 32769, 65536, 3 << 20};
     enum { SIZES = sizeof sizes / sizeof sizes[0] };
     for (unsigned nodes = 1; nodes <= 16; nodes *= 4) {
-        numapool *pool = make(&(struct kind){.machine = machine_of(nodes),
-                                             .workers_max = 16,
-                                             .memory_bytes = UINT64_C(256) << 20});
+        numapool *pool = make(&(struct kind){
+            .machine = machine_of(nodes), .workers_max = 16, .memory_bytes = UINT64_C(256) << 20});
         unsigned char *blocks[16][SIZES];
         uint64_t asked = 0;
         for (unsigned node = 0; node < nodes; node++) {
@@ -199,8 +198,8 @@ static void blocks_that_cannot_be_are_null(void **state)
 {
     (void)state;
     const uint64_t budget = UINT64_C(1) << 20;
-    numapool *pool = make(
-        &(struct kind){.machine = machine_of(2), .workers_max = 2, .memory_bytes = budget});
+    numapool *pool =
+        make(&(struct kind){.machine = machine_of(2), .workers_max = 2, .memory_bytes = budget});
     assert_null(numapool_alloc(NULL, 0, 10));
     assert_null(numapool_alloc(pool, 2, 10));
     assert_null(numapool_alloc(pool, -2, 10));
@@ -294,8 +293,8 @@ static void send_one(struct sender *sender)
     if (parcel == NULL) {
         return; /* over the budget just now */
     }
-    *parcel = (struct parcel){
-        sender->pool, sender->bad, node, bytes, (unsigned char)draw(&sender->seed)};
+    *parcel =
+        (struct parcel){sender->pool, sender->bad, node, bytes, (unsigned char)draw(&sender->seed)};
     memset(parcel + 1, parcel->fill, bytes);
     struct numapool_task task = {.run = open_parcel, .arg = parcel, .drop = lose_parcel};
     if (draw(&sender->seed) % 2 == 0) {
@@ -341,12 +340,8 @@ static void blocks_travel_between_nodes(void **state)
         struct sender senders[3];
         pthread_t threads[3];
         for (int i = 0; i < 3; i++) {
-            senders[i] = (struct sender){pool,
-                                         nodes,
-                                         TIMES(15000, 1000),
-                                         seed_of_run() + (uint64_t)i,
-                                         &bad,
-                                         &sent};
+            senders[i] = (struct sender){
+                pool, nodes, TIMES(15000, 1000), seed_of_run() + (uint64_t)i, &bad, &sent};
             assert_int_equal(pthread_create(&threads[i], NULL, send_from_thread, &senders[i]), 0);
         }
         struct sender inner = {pool, nodes, 0, ~seed_of_run(), &bad, &sent};

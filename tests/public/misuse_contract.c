@@ -151,8 +151,9 @@ static void strange_memory_is_refused(void **state)
     assert_non_null(block);
     assert_non_null(others);
     uint64_t in_use = stats_of(pool).bytes_in_use;
-    void *const strange[] = {here, &config, (void *)(uintptr_t)1, (void *)(uintptr_t)UINTPTR_MAX,
-                             block + 16, block + 1, others};
+    void *const strange[] = {
+        here,      &config, (void *)(uintptr_t)1, (void *)(uintptr_t)UINTPTR_MAX, block + 16,
+        block + 1, others};
     for (size_t i = 0; i < sizeof strange / sizeof strange[0]; i++) {
         numapool_free(pool, strange[i]);
         assert_int_equal(atomic_load(&errors), i + 1); /* said so, and done nothing */

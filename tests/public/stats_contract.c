@@ -219,7 +219,8 @@ static void *feed_one_node(void *arg)
         struct numapool_task task = {.run = bits % 64 == 0 ? hold_a_while : count_run,
                                      .arg = &ran,
                                      .flags = NUMAPOOL_ON_NODE,
-                                     .node = bits >> 8 & 15 ? 0 : (int)((bits >> 12) % feeder->nodes)};
+                                     .node =
+                                         bits >> 8 & 15 ? 0 : (int)((bits >> 12) % feeder->nodes)};
         if (numapool_submit_task(feeder->pool, &task) != NUMAPOOL_OK && bits % 8 == 0) {
             rest();
         }
@@ -239,8 +240,8 @@ static void counters_only_grow(void **state)
         struct feeder feeders[2];
         pthread_t threads[4];
         for (int i = 0; i < 2; i++) {
-            feeders[i] = (struct feeder){
-                pool, nodes, TIMES(60000, 3000), seed_of_run() + (uint64_t)i};
+            feeders[i] =
+                (struct feeder){pool, nodes, TIMES(60000, 3000), seed_of_run() + (uint64_t)i};
             assert_int_equal(pthread_create(&threads[i], NULL, read_all_the_time, &readers[i]), 0);
             assert_int_equal(pthread_create(&threads[2 + i], NULL, feed_one_node, &feeders[i]), 0);
         }

@@ -20,7 +20,7 @@ struct storm {
     unsigned nodes;
     struct ticket *tickets;
     size_t ticket_count;
-    atomic_size_t next; /* ticket */
+    atomic_size_t next;                  /* ticket */
     atomic_size_t inner_next, inner_end; /* tickets for tasks that submit */
     atomic_ullong accepted, refused, ran, dropped;
     atomic_bool stop;
@@ -228,8 +228,8 @@ static void storm_over(const struct numapool_config *config, unsigned nodes, siz
     }
     struct storm_thread submitters[SUBMITTERS], disturber;
     for (int i = 0; i < SUBMITTERS; i++) {
-        submitters[i] = (struct storm_thread){
-            .storm = &storm, .seed = seed + (uint64_t)i, .end = count};
+        submitters[i] =
+            (struct storm_thread){.storm = &storm, .seed = seed + (uint64_t)i, .end = count};
         assert_int_equal(pthread_create(&submitters[i].thread, NULL, submit_storm, &submitters[i]),
                          0);
     }
@@ -275,7 +275,8 @@ static void storm_over(const struct numapool_config *config, unsigned nodes, siz
         }
     }
     print_message("%u nodes: %llu run, %llu dropped, %llu refused\n", nodes,
-                  atomic_load(&storm.ran), atomic_load(&storm.dropped), atomic_load(&storm.refused));
+                  atomic_load(&storm.ran), atomic_load(&storm.dropped),
+                  atomic_load(&storm.refused));
     assert_true(atomic_load(&storm.ran) > 0);
     free(storm.tickets);
     pthread_mutex_destroy(&storm.lock);
@@ -297,8 +298,9 @@ static void every_task_ends_once(void **state)
             config.idle_exit_ns = variant == 2 ? 2 * MS : 0; /* threads come and go */
             config.codel_target_ns = variant == 0 ? 2 * MS : 0;
             config.spin_ns = variant == 1 ? NUMAPOOL_OFF : 0;
-            storm_over(&config, nodes, TIMES(40000, 12000), seed_of_run() + nodes * 100 + (unsigned)variant,
-                       variant == 2, (nodes + (unsigned)variant) % 3 == 0);
+            storm_over(&config, nodes, TIMES(40000, 12000),
+                       seed_of_run() + nodes * 100 + (unsigned)variant, variant == 2,
+                       (nodes + (unsigned)variant) % 3 == 0);
         }
     }
     EVENTUALLY(threads_now() == threads);
@@ -365,10 +367,10 @@ static void no_wake_up_is_lost(void **state)
             struct ping pings[3];
             waiting_for(__FILE__, __LINE__, "pings");
             for (int i = 0; i < 3; i++) {
-                pings[i] = (struct ping){pool, nodes, seed_of_run() + (uint64_t)i,
-                                         TIMES(2500, 800), pthread_self()};
-                assert_int_equal(pthread_create(&pings[i].thread, NULL, ping_all_the_time, &pings[i]),
-                                 0);
+                pings[i] = (struct ping){pool, nodes, seed_of_run() + (uint64_t)i, TIMES(2500, 800),
+                                         pthread_self()};
+                assert_int_equal(
+                    pthread_create(&pings[i].thread, NULL, ping_all_the_time, &pings[i]), 0);
             }
             for (int i = 0; i < 3; i++) {
                 pthread_join(pings[i].thread, NULL);

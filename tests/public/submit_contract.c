@@ -5,8 +5,8 @@
 
 static numapool *make_blocked(struct blocker *blocker, unsigned workers, uint64_t queue_tasks)
 {
-    numapool *pool = make(&(struct kind){
-        .workers_max = workers, .queue_tasks = queue_tasks, .mode = NUMAPOOL_FIXED});
+    numapool *pool = make(
+        &(struct kind){.workers_max = workers, .queue_tasks = queue_tasks, .mode = NUMAPOOL_FIXED});
     block_workers(pool, blocker, (int)workers);
     return pool;
 }
@@ -95,8 +95,8 @@ static void a_task_is_copied(void **state)
 static void batches_accept_a_prefix(void **state)
 {
     (void)state;
-    numapool *pool = make(
-        &(struct kind){.machine = machine_of(2), .workers_max = 4, .queue_tasks = 4000});
+    numapool *pool =
+        make(&(struct kind){.machine = machine_of(2), .workers_max = 4, .queue_tasks = 4000});
     enum { COUNT = 200 };
     static struct numapool_task tasks[COUNT];
     static struct fate fates[COUNT];
@@ -396,8 +396,8 @@ static void plain_submits_start_in_order(void **state)
     (void)state;
     static struct numbered tasks[EACH];
     struct sequence sequence = {.disorders = 0};
-    numapool *pool = make(
-        &(struct kind){.workers_max = 1, .queue_tasks = 500, .mode = NUMAPOOL_FIXED});
+    numapool *pool =
+        make(&(struct kind){.workers_max = 1, .queue_tasks = 500, .mode = NUMAPOOL_FIXED});
     for (int i = 0; i < EACH; i++) {
         tasks[i] = (struct numbered){&sequence, 0, i + 1};
         while (numapool_submit(pool, check_order, &tasks[i]) != NUMAPOOL_OK) {
@@ -443,9 +443,7 @@ static void better_classes_go_first(void **state)
     finish(pool);
     assert_int_equal(atomic_load(&line.count), 300);
     for (int i = 0; i < 300; i++) {
-        int expected = i < 100   ? NUMAPOOL_CRITICAL
-                       : i < 200 ? NUMAPOOL_NORMAL
-                                 : NUMAPOOL_SHEDDABLE;
+        int expected = i < 100 ? NUMAPOOL_CRITICAL : i < 200 ? NUMAPOOL_NORMAL : NUMAPOOL_SHEDDABLE;
         assert_int_equal(line.classes[i], expected);
     }
 }
@@ -466,8 +464,8 @@ static void note_spot(void *arg)
 static void strict_tasks_never_leave_their_node(void **state)
 {
     (void)state;
-    numapool *pool = make(
-        &(struct kind){.machine = machine_of(4), .workers_max = 8, .queue_tasks = 400});
+    numapool *pool =
+        make(&(struct kind){.machine = machine_of(4), .workers_max = 8, .queue_tasks = 400});
     struct spot spots[4];
     int accepted[4] = {0};
     for (int i = 0; i < 4; i++) {
@@ -531,10 +529,8 @@ static void overflow_goes_to_other_nodes(void **state)
     (void)state;
     struct blocker blocker = BLOCKER;
     atomic_int ran = 0;
-    numapool *pool = make(&(struct kind){.machine = machine_of(2),
-                                         .workers_max = 2,
-                                         .queue_tasks = 40,
-                                         .mode = NUMAPOOL_FIXED});
+    numapool *pool = make(&(struct kind){
+        .machine = machine_of(2), .workers_max = 2, .queue_tasks = 40, .mode = NUMAPOOL_FIXED});
     struct numapool_task task = {
         .run = block, .arg = &blocker, .flags = NUMAPOOL_ON_NODE | NUMAPOOL_STRICT_NODE};
     assert_int_equal(numapool_submit_task(pool, &task), NUMAPOOL_OK);
@@ -557,10 +553,8 @@ static void overflow_goes_to_other_nodes(void **state)
 static void dropped_guests_leave_their_place(void **state)
 {
     (void)state;
-    numapool *pool = make(&(struct kind){.machine = machine_of(2),
-                                         .workers_max = 2,
-                                         .queue_tasks = 20,
-                                         .mode = NUMAPOOL_FIXED});
+    numapool *pool = make(&(struct kind){
+        .machine = machine_of(2), .workers_max = 2, .queue_tasks = 20, .mode = NUMAPOOL_FIXED});
     for (int round = 0; round < 10; round++) {
         struct blocker blocker = BLOCKER;
         struct numapool_task hold = {
@@ -735,8 +729,8 @@ static void hold_a_millisecond(void *arg)
 static void predicted_lateness_is_refused(void **state)
 {
     (void)state;
-    numapool *pool = make(
-        &(struct kind){.workers_max = 1, .queue_tasks = 400, .mode = NUMAPOOL_FIXED});
+    numapool *pool =
+        make(&(struct kind){.workers_max = 1, .queue_tasks = 400, .mode = NUMAPOOL_FIXED});
     struct fate fate = {.run = 0};
     struct numapool_task urgent = fate_task(&fate);
     urgent.task_class = NUMAPOOL_CRITICAL;
@@ -762,8 +756,8 @@ static void too_long_a_wait_is_refused(void **state)
 {
     (void)state;
     struct numapool_config config;
-    config_of(&config, &(struct kind){
-                           .workers_max = 1, .queue_tasks = 10000, .mode = NUMAPOOL_FIXED});
+    config_of(&config,
+              &(struct kind){.workers_max = 1, .queue_tasks = 10000, .mode = NUMAPOOL_FIXED});
     config.queue_delay_ns = 3 * MS;
     numapool *pool = make_with(&config);
     struct numapool_task task = {.run = hold_a_millisecond};

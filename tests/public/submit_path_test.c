@@ -165,9 +165,10 @@ static void no_system_call(const char *machine)
     assert_int_equal(numapool_create(&scene.pool, &config, &error), NUMAPOOL_OK);
     assert_int_equal(numapool_group_create(&scene.group, scene.pool), NUMAPOOL_OK);
     for (int i = 0; i < WORKERS; i++) {
-        struct numapool_task task = {
-            .run = hold, .arg = &scene, .flags = NUMAPOOL_ON_NODE,
-            .node = i % (int)numapool_node_count(scene.pool)};
+        struct numapool_task task = {.run = hold,
+                                     .arg = &scene,
+                                     .flags = NUMAPOOL_ON_NODE,
+                                     .node = i % (int)numapool_node_count(scene.pool)};
         assert_int_equal(numapool_submit_wait(scene.pool, &task, UINT64_MAX), NUMAPOOL_OK);
     }
     while (atomic_load(&scene.started) < WORKERS) {

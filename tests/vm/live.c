@@ -68,8 +68,8 @@ int __wrap_numapool_create(numapool **pool, const struct numapool_config *config
     unsigned nodes = 0;
     int result;
 
-    if (shape != NULL && strcmp(shape, "square") == 0 && config != NULL && config->machine != NULL &&
-        config->struct_size <= sizeof live) {
+    if (shape != NULL && strcmp(shape, "square") == 0 && config != NULL &&
+        config->machine != NULL && config->struct_size <= sizeof live) {
         nodes = nodes_of(config->machine);
     }
     if (nodes == 0 || where_allowed_cpus(0, &before) != 0) {

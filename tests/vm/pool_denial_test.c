@@ -23,9 +23,10 @@
 /* What the filtered process has, by node, and leaves in place until it has been looked at. */
 struct seen {
     numapool *pool;
-    char *scratch[NODES];  /* of a task that runs on that node */
-    char *stack[NODES];    /* of the same task, the half far from its thread's beginning */
-    char *by_task[NODES];  /* allocated for the node by node 0, first written by a task of the node */
+    char *scratch[NODES]; /* of a task that runs on that node */
+    char *stack[NODES];   /* of the same task, the half far from its thread's beginning */
+    char
+        *by_task[NODES]; /* allocated for the node by node 0, first written by a task of the node */
     char *by_other[NODES]; /* allocated for the node and first written by node 0 */
     char *foreign;         /* not the pool's, on node 0 */
     sem_t ready, looked;

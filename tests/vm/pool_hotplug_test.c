@@ -98,7 +98,8 @@ static void a_shard_without_cpus_runs_on_those_of_others(void)
         take_off(4);
         take_off(5);
         AWAIT(keep_busy(pool) && watch_pinned(2, "0-3,6-7"));
-        AWAIT(keep_busy(pool) && watch_logged("shard 2: some of its CPUs are not allowed") == round);
+        AWAIT(keep_busy(pool) &&
+              watch_logged("shard 2: some of its CPUs are not allowed") == round);
         CHECK_EQUAL(where_tasks_run(pool, 2) & 0x30, 0); /* accepted for that node, and run */
         for (unsigned shard = 0; shard < NODES; shard++) {
             CHECK(shard == 2 || watch_pinned(shard, cpus_of[shard]));
@@ -107,7 +108,8 @@ static void a_shard_without_cpus_runs_on_those_of_others(void)
         put_back(5);
         await_as_planned(pool);
         CHECK_EQUAL(where_tasks_run(pool, 2) & ~UINT64_C(0x30), 0);
-        AWAIT(keep_busy(pool) && watch_logged("shard 2: all of its CPUs are allowed again") == round);
+        AWAIT(keep_busy(pool) &&
+              watch_logged("shard 2: all of its CPUs are allowed again") == round);
         CHECK_EQUAL(watch_logged(""), 2 * round);
     }
     watch_destroy(pool);

@@ -157,8 +157,7 @@ static void everything_of_the_borrowed_shard_is_on_its_home(void)
 static void memory_without_cpus_is_no_target(void)
 {
     numapool *pool = watch_create(NULL);
-    const struct numapool_task task = {
-        .run = watch_nothing, .node = 2, .flags = NUMAPOOL_ON_NODE};
+    const struct numapool_task task = {.run = watch_nothing, .node = 2, .flags = NUMAPOOL_ON_NODE};
 
     CHECK_EQUAL(numapool_submit_task(pool, &task), NUMAPOOL_E_INVALID);
     CHECK(numapool_alloc(pool, 2, 100) == NULL);

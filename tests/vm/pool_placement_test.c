@@ -89,7 +89,8 @@ static void workers_and_their_stacks_are_on_their_node(void)
             CHECK(visits[node][i].stack_ok);
             CHECK(visits[node][i].thread_record_ok);
         }
-        AWAIT(watch_pinned(node, cpus_of[node])); /* workers that ran nothing, and the control thread */
+        AWAIT(watch_pinned(node,
+                           cpus_of[node])); /* workers that ran nothing, and the control thread */
     }
     CHECK_EQUAL(watch_pool(pool).bind_denied, 0);
     watch_destroy(pool);
@@ -330,7 +331,8 @@ static void blocks_stay_on_their_node(uint64_t memory_bytes)
         }
         CHECK_EQUAL(watch_pool(pool).bytes_in_use, 0);
         check_slices(pool);
-        if (round == 1) { /* its pages go back to the kernel, so that others come, touched elsewhere */
+        if (round ==
+            1) { /* its pages go back to the kernel, so that others come, touched elsewhere */
             npi_space_trim(pool->space);
         }
     }

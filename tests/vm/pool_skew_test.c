@@ -24,8 +24,8 @@ static void note_max(unsigned *max, unsigned value)
 {
     unsigned seen = __atomic_load_n(max, __ATOMIC_RELAXED);
 
-    while (seen < value &&
-           !__atomic_compare_exchange_n(max, &seen, value, true, __ATOMIC_RELAXED, __ATOMIC_RELAXED)) {
+    while (seen < value && !__atomic_compare_exchange_n(max, &seen, value, true, __ATOMIC_RELAXED,
+                                                        __ATOMIC_RELAXED)) {
     }
 }
 

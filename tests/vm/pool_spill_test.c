@@ -168,9 +168,9 @@ static void blocks_spill_and_the_budget_holds(void)
     for (int node = 0; node < (int)numapool_node_count(pool); node++) {
         CHECK(numapool_alloc(pool, node, 16) == NULL);
     }
-    CHECK_EQUAL(numapool_submit_task(
-                    pool, &(struct numapool_task){.run = watch_nothing, .bytes = 1}),
-                NUMAPOOL_E_FULL);
+    CHECK_EQUAL(
+        numapool_submit_task(pool, &(struct numapool_task){.run = watch_nothing, .bytes = 1}),
+        NUMAPOOL_E_FULL);
     CHECK_EQUAL(watch_pool(pool).refused_bytes, 1);
 
     empty_node();

@@ -54,8 +54,13 @@ bool watch_pause(uint64_t end_ns); /* some milliseconds; false when the time is 
 /* cmocka entries: the function in a child, and in a child that is in a fresh control group. */
 #define WATCH_TEST(name) WATCH_TEST_TEARDOWN(name, NULL)
 #define WATCH_TEST_TEARDOWN(name, teardown)                                                        \
-    {#name, watch_in_child, NULL, (teardown), (void *)(uintptr_t)(name)}
-#define WATCH_GROUP_TEST(name) {#name, watch_in_group, NULL, NULL, (void *)(uintptr_t)(name)}
+    {                                                                                              \
+#name, watch_in_child, NULL, (teardown), (void *)(uintptr_t)(name)                         \
+    }
+#define WATCH_GROUP_TEST(name)                                                                     \
+    {                                                                                              \
+#name, watch_in_group, NULL, NULL, (void *)(uintptr_t)(name)                               \
+    }
 #define WATCH_GROUP "watch"
 void watch_in_child(void **state);
 void watch_in_group(void **state);
@@ -69,7 +74,7 @@ int watch_shape(const char *shape);
    kept where watch_logged() finds them. */
 void watch_config(struct numapool_config *config);
 numapool *watch_create(const struct numapool_config *config); /* NULL = watch_config()'s */
-void watch_destroy(numapool *pool);                           /* drains, checks the sums, destroys */
+void watch_destroy(numapool *pool); /* drains, checks the sums, destroys */
 
 unsigned watch_logged(const char *part); /* lines of this process that contain it; "" = all */
 
@@ -99,7 +104,10 @@ struct watch_hold {
     bool open;
 };
 
-#define WATCH_HOLD {.lock = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER}
+#define WATCH_HOLD                                                                                 \
+    {                                                                                              \
+        .lock = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER                     \
+    }
 
 void watch_hold_task(void *hold);
 unsigned watch_inside(struct watch_hold *hold);
