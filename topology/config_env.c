@@ -31,6 +31,35 @@ static bool to_setting_name(const char *variable, size_t length, char name[NAME_
     return true;
 }
 
+static bool has_port(const char *variable, size_t length)
+{
+    const char *end = variable + length, *at = variable;
+    while ((at = memmem(at, (size_t)(end - at), "PORT", 4)) != NULL) {
+        const char *after = at + 4;
+        if ((at == variable || at[-1] == '_') &&
+            (after == end ||
+             (end - after > 1 && after[0] == '_' && isdigit((unsigned char)after[1]))))
+            return true;
+        at = after;
+    }
+    return false;
+}
+
+/*
+ * Others make variables out of our name, and a pool that does not start because of them would be
+ * worse than a mistake that goes unseen: find_package(numapool) takes hints where it is installed
+ * from NUMAPOOL_ROOT and NUMAPOOL_DIR, and Kubernetes tells every container of a service called
+ * numapool-agent by NUMAPOOL_AGENT_SERVICE_HOST, _SERVICE_PORT_HTTP, _PORT, _PORT_80_TCP_ADDR ...
+ * No setting has a name like these.
+ */
+static bool is_meant_for_others(const char *variable, size_t length)
+{
+    return (length == 4 && strncmp(variable, "ROOT", 4) == 0) ||
+           (length == 3 && strncmp(variable, "DIR", 3) == 0) ||
+           memmem(variable, length, "SERVICE_HOST", 12) != NULL ||
+           memmem(variable, length, "SERVICE_PORT", 12) != NULL || has_port(variable, length);
+}
+
 static void unknown_variable(struct npi_config_edit *edit, const char *variable, size_t length,
                              const char *name)
 {
@@ -85,9 +114,10 @@ static void apply_variable(struct npi_config_edit *edit, const char *variable)
     for (size_t i = 0; setting != NULL && i < length; i++)
         if (islower((unsigned char)variable[i]))
             setting = NULL;
-    if (setting == NULL)
-        unknown_variable(edit, variable, length, name);
-    else
+    if (setting == NULL) {
+        if (!is_meant_for_others(variable, length))
+            unknown_variable(edit, variable, length, name);
+    } else
         apply_setting(edit, setting, variable, length, equals + 1);
 }
 

@@ -217,8 +217,9 @@ NUMAPOOL_API NUMAPOOL_MUST_USE int numapool_config_load(struct numapool_config *
 
 /**
  * Sets what NUMAPOOL_* environment variables name (docs: numapool.conf, "environment"). NUMAPOOL_CONFIG
- * names a file, which is loaded first. An unknown NUMAPOOL_ variable is a mistake. In a program that
- * runs with raised privileges the environment is ignored.
+ * names a file, which is loaded first. An unknown NUMAPOOL_ variable is a mistake, unless CMake or
+ * Kubernetes makes it of a package or service of this name. In a program that runs with raised
+ * privileges the environment is ignored.
  */
 NUMAPOOL_API NUMAPOOL_MUST_USE int numapool_config_env(struct numapool_config *config,
                                                        struct numapool_error *error);

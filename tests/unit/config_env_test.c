@@ -156,6 +156,41 @@ static void mistakes_name_the_variable(void **state)
                     "NUMAPOOL_MODE?");
 }
 
+/* find_package's hints, and what Kubernetes makes of services called numapool and numapool-agent. */
+static void variables_of_others_are_no_mistakes(void **state)
+{
+    (void)state;
+    static const char *const theirs[] = {"NUMAPOOL_ROOT",
+                                         "NUMAPOOL_DIR",
+                                         "NUMAPOOL_SERVICE_HOST",
+                                         "NUMAPOOL_SERVICE_PORT",
+                                         "NUMAPOOL_SERVICE_PORT_HTTP",
+                                         "NUMAPOOL_PORT",
+                                         "NUMAPOOL_PORT_80_TCP",
+                                         "NUMAPOOL_PORT_80_TCP_ADDR",
+                                         "NUMAPOOL_AGENT_SERVICE_HOST",
+                                         "NUMAPOOL_AGENT_PORT",
+                                         "NUMAPOOL_AGENT_PORT_7777_TCP_PROTO"};
+    static const char *const ours[] = {"NUMAPOOL_ROOTS",  "NUMAPOOL_DIRS",   "NUMAPOOL_root",
+                                       "NUMAPOOL_SPORT",  "NUMAPOOL_PORT_",  "NUMAPOOL_PORT_X",
+                                       "NUMAPOOL_PORTAL", "NUMAPOOL_SERVICE"};
+    for (size_t i = 0; i < sizeof theirs / sizeof *theirs; i++)
+        set(theirs[i], "/usr/local");
+    set("NUMAPOOL_TICK", "20ms");
+    struct numapool_config config = expect_fine();
+    assert_int_equal(config.tick_ns, 20000000);
+    npi_placement_free(config.placement);
+    for (size_t i = 0; i < sizeof ours / sizeof *ours; i++) {
+        struct numapool_error error = {0};
+        config = plain_config();
+        set(ours[i], "/usr/local");
+        assert_int_equal(numapool_config_env(&config, &error), NUMAPOOL_E_CONFIG);
+        assert_int_equal(error.count, 1);
+        assert_non_null(strstr(error.text, ours[i]));
+        unsetenv(ours[i]);
+    }
+}
+
 static void odd_names_are_survived(void **state)
 {
     (void)state;
@@ -298,6 +333,7 @@ int main(int argc, char **argv)
         cmocka_unit_test_setup(nothing_set_changes_nothing, clean),
         cmocka_unit_test_setup(every_setting_has_its_variable, clean),
         cmocka_unit_test_setup(mistakes_name_the_variable, clean),
+        cmocka_unit_test_setup(variables_of_others_are_no_mistakes, clean),
         cmocka_unit_test_setup(odd_names_are_survived, clean),
         cmocka_unit_test_setup(all_mistakes_come_at_once, clean),
         cmocka_unit_test_setup(a_file_comes_first, clean),
