@@ -5,9 +5,9 @@
 #
 # A kernel once fetched is used until its directory, ~/.cache/numapool, is deleted.
 #
-#   NUMAPOOL_VM_KERNEL=FILE    use this image and fetch nothing
-#   NUMAPOOL_VM_PACKAGE=NAME   another package than linux-image-cloud-amd64
-#   NUMAPOOL_VM_FALLBACK=DIR   keep it there if no per-user cache directory can be written
+#   NPVM_KERNEL=FILE    use this image and fetch nothing
+#   NPVM_PACKAGE=NAME   another package than linux-image-cloud-amd64
+#   NPVM_FALLBACK=DIR   keep it there if no per-user cache directory can be written
 set -euo pipefail
 
 skip() {
@@ -15,15 +15,15 @@ skip() {
     exit 77
 }
 
-if [ -n "${NUMAPOOL_VM_KERNEL:-}" ]; then
-    [ -r "$NUMAPOOL_VM_KERNEL" ] || skip "NUMAPOOL_VM_KERNEL=$NUMAPOOL_VM_KERNEL cannot be read"
-    echo "$NUMAPOOL_VM_KERNEL"
+if [ -n "${NPVM_KERNEL:-}" ]; then
+    [ -r "$NPVM_KERNEL" ] || skip "NPVM_KERNEL=$NPVM_KERNEL cannot be read"
+    echo "$NPVM_KERNEL"
     exit 0
 fi
 
-meta=${NUMAPOOL_VM_PACKAGE:-linux-image-cloud-amd64}
+meta=${NPVM_PACKAGE:-linux-image-cloud-amd64}
 cache=
-for parent in "${XDG_CACHE_HOME:-}" "${HOME:+$HOME/.cache}" "${NUMAPOOL_VM_FALLBACK:-}"; do
+for parent in "${XDG_CACHE_HOME:-}" "${HOME:+$HOME/.cache}" "${NPVM_FALLBACK:-}"; do
     [ -n "$parent" ] || continue
     if mkdir -p "$parent/numapool/$meta" 2>/dev/null && [ -w "$parent/numapool/$meta" ]; then
         cache=$parent/numapool/$meta
@@ -57,7 +57,7 @@ refuse() {
 
 for tool in apt-get apt-cache dpkg-deb; do
     command -v "$tool" >/dev/null ||
-        skip "$tool is missing, so the kernel cannot be fetched; set NUMAPOOL_VM_KERNEL"
+        skip "$tool is missing, so the kernel cannot be fetched; set NPVM_KERNEL"
 done
 
 work=$(mktemp -d "$cache/fetch.XXXXXX")

@@ -9,12 +9,12 @@
 #
 # Exit   0..126 what the guest said · 77 also: qemu, a kernel or a tool is missing, with the reason
 #        124 the guest did not finish in SECONDS · 125 it died, or never booted in two attempts
-# Environment   NUMAPOOL_VM_PROGRAM_S  seconds per program, see runner.c
-#               NUMAPOOL_VM_BOOT_S     seconds to wait for the boot, 60 if unset
-#               NUMAPOOL_VM_APPEND     more words for the kernel's command line
-#               NUMAPOOL_VM_GUEST      directory with built `runner` and `quit`; else built by $CC
-#               NUMAPOOL_VM_FILES      directories, with colons between them, for the guest to have too
-#               NUMAPOOL_VM_KERNEL     see kernel.sh
+# Environment   NPVM_PROGRAM_S  seconds per program, see runner.c
+#               NPVM_BOOT_S     seconds to wait for the boot, 60 if unset
+#               NPVM_APPEND     more words for the kernel's command line
+#               NPVM_GUEST      directory with built `runner` and `quit`; else built by $CC
+#               NPVM_FILES      directories, with colons between them, for the guest to have too
+#               NPVM_KERNEL     see kernel.sh
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 
@@ -62,8 +62,8 @@ cp "$(command -v busybox)" "$root/bin/busybox"
 cp "$here/guest/init" "$root/init"
 chmod 755 "$root/init"
 for helper in quit runner; do
-    if [ -n "${NUMAPOOL_VM_GUEST:-}" ]; then
-        cp "$NUMAPOOL_VM_GUEST/$helper" "$root/bin/"
+    if [ -n "${NPVM_GUEST:-}" ]; then
+        cp "$NPVM_GUEST/$helper" "$root/bin/"
     else
         "${CC:-cc}" -D_GNU_SOURCE -O1 -o "$root/bin/$helper" "$here/guest/$helper.c"
     fi
@@ -74,7 +74,7 @@ done
 for path in "$@"; do
     if [ -d "$path" ]; then cp -rL "$path"/. "$root/t/"; else cp -L "$path" "$root/t/"; fi
 done
-IFS=: read -ra files <<<"${NUMAPOOL_VM_FILES:-}"
+IFS=: read -ra files <<<"${NPVM_FILES:-}"
 for path in "${files[@]}"; do
     mkdir -p "$root$(dirname "$path")"
     cp -rL "$path" "$root$(dirname "$path")/"
@@ -102,8 +102,8 @@ done
 # A shape file holds QEMU arguments, comments from '#' on, and "kernel:" lines for the kernel's own.
 mapfile -t machine < <(sed -e 's/#.*//' -e '/^kernel:/d' "$shape_file" | xargs -n 1)
 words=$(sed -n 's/^kernel: *//p' "$shape_file" | xargs)
-append="console=ttyS0 quiet panic=-1 $words ${NUMAPOOL_VM_APPEND:-} NUMAPOOL_VM_SHAPE=$shape"
-append+=" NUMAPOOL_VM_PROGRAM_S=${NUMAPOOL_VM_PROGRAM_S:-60} ${shell:+NUMAPOOL_VM_SHELL=1}"
+append="console=ttyS0 quiet panic=-1 $words ${NPVM_APPEND:-} NPVM_SHAPE=$shape"
+append+=" NPVM_PROGRAM_S=${NPVM_PROGRAM_S:-60} ${shell:+NPVM_SHELL=1}"
 # One emulation thread: placement does not need more, and several were seen to stall on a busy host.
 serial=${shell:+mon:}stdio # with a monitor, Ctrl-C goes to the guest
 command=(qemu-system-x86_64 -nodefaults -no-reboot -display none -serial "$serial"
@@ -152,7 +152,7 @@ booted() {
     grep -q '^@BOOT' "$work/out"
 }
 
-boot_s=${NUMAPOOL_VM_BOOT_S:-60}
+boot_s=${NPVM_BOOT_S:-60}
 status=0 late=
 for try in 1 2; do
     attempt

@@ -32,6 +32,6 @@ ends_with 125 60 'echo 1 >/dev/null; quit 0; sleep 9' 'guest died'
 ends_with 1 60 '(echo "#!/bin/sh"; echo "echo 0 >/sys/devices/system/cpu/cpu5/online") >a; chmod 755 a
     runner /t/a; status=$?; grep -q 0-7 /sys/devices/system/cpu/online && exit $status' \
     'a: fail (changed the machine)'
-NUMAPOOL_VM_BOOT_S=0 ends_with 125 60 'true' 'did not boot (attempt 2'
-NUMAPOOL_VM_KERNEL=/nonexistent ends_with 77 60 'true' '^skip: .*cannot be read'
+NPVM_BOOT_S=0 ends_with 125 60 'true' 'did not boot (attempt 2'
+NPVM_KERNEL=/nonexistent ends_with 77 60 'true' '^skip: .*cannot be read'
 exit $bad

@@ -30,7 +30,7 @@ expect() { # LINE in the output
 status_is() { # STATUS ARGUMENTS...
     local want=$1 got=0
     shift
-    NUMAPOOL_VM_PROGRAM_S=1 "$runner" "$@" >out 2>&1 || got=$?
+    NPVM_PROGRAM_S=1 "$runner" "$@" >out 2>&1 || got=$?
     cat out
     if [ "$got" != "$want" ]; then
         echo "runner $*: status $got instead of $want"

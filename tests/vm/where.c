@@ -293,9 +293,9 @@ const char *where_guest_shape(void)
 
     /* The command line, not the environment: on a real machine nobody can set it by accident. */
     if (where_read_line("/proc/cmdline", line, sizeof line) == 0) {
-        found = strstr(line, "NUMAPOOL_VM_SHAPE=");
+        found = strstr(line, "NPVM_SHAPE=");
     }
-    if (found == NULL || sscanf(found, "NUMAPOOL_VM_SHAPE=%31s", shape) != 1) {
+    if (found == NULL || sscanf(found, "NPVM_SHAPE=%31s", shape) != 1) {
         return NULL;
     }
     return shape;

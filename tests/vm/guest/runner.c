@@ -3,8 +3,8 @@
  * ordinary program that also works on a host. Not a test framework: a program is a test, its exit
  * status is its result (0 pass, 77 skip, anything else or a signal: fail).
  *
- *   runner PROGRAM...         ends with "N passed, N failed, N skipped"; status 0 only if none
- * failed NUMAPOOL_VM_PROGRAM_S=N   seconds one program may take, 60 if unset
+ *   runner PROGRAM...   ends with "N passed, N failed, N skipped"; status 0 only if none failed
+ *   NPVM_PROGRAM_S=N    seconds one program may take, 60 if unset
  *
  * A program that hangs gets SIGABRT, so that it may print its state, and two seconds later SIGKILL
  * together with its children. A program that leaves CPUs offline or control groups behind has
@@ -126,7 +126,7 @@ static void repair_cgroups(void)
 static int machine_kept(const char *name, const struct machine *before)
 {
     struct machine after = machine_now();
-    int in_guest = getenv("NUMAPOOL_VM_SHAPE") != NULL;
+    int in_guest = getenv("NPVM_SHAPE") != NULL;
     int kept = 1;
 
     if (strcmp(before->cpus, after.cpus) != 0) {
@@ -238,7 +238,7 @@ static enum outcome run_one(char *path, double limit_s)
 
 int main(int argc, char **argv)
 {
-    const char *limit_text = getenv("NUMAPOOL_VM_PROGRAM_S");
+    const char *limit_text = getenv("NPVM_PROGRAM_S");
     double limit_s = limit_text != NULL ? atof(limit_text) : 0;
     unsigned counts[OUTCOME_COUNT] = {0};
 
