@@ -305,6 +305,14 @@ numapool *make(const struct kind *kind)
     return make_with(&config);
 }
 
+numapool *make_blocked(struct blocker *blocker, unsigned workers, uint64_t queue_tasks)
+{
+    numapool *pool = make(
+        &(struct kind){.workers_max = workers, .queue_tasks = queue_tasks, .mode = NUMAPOOL_FIXED});
+    block_workers(pool, blocker, (int)workers);
+    return pool;
+}
+
 struct numapool_stats stats_of(numapool *pool)
 {
     struct numapool_stats stats = {.struct_size = sizeof stats};

@@ -125,6 +125,8 @@ struct kind {
 };
 numapool *make(const struct kind *kind);
 numapool *make_with(const struct numapool_config *config);
+/* One shard with that many workers, each of them in the blocker. */
+numapool *make_blocked(struct blocker *blocker, unsigned workers, uint64_t queue_tasks);
 void config_of(struct numapool_config *config, const struct kind *kind);
 void finish(numapool *pool); /* drains, checks that everything is accounted for, destroys */
 

@@ -1,15 +1,6 @@
 /* Draining and destroying: what is waited for, what is dropped, and who may not call them. */
 #include "contract.h"
 
-/* One shard whose workers are all held by a blocker. */
-static numapool *make_blocked(struct blocker *blocker, unsigned workers, uint64_t queue_tasks)
-{
-    numapool *pool = make(
-        &(struct kind){.workers_max = workers, .queue_tasks = queue_tasks, .mode = NUMAPOOL_FIXED});
-    block_workers(pool, blocker, (int)workers);
-    return pool;
-}
-
 /* ------------------------------------------------------------------------------- destroy */
 
 struct destroyer {

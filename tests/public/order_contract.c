@@ -1,0 +1,163 @@
+/* In which order tasks start. */
+#include "contract.h"
+
+enum { SUBMITTERS = 4, EACH = 2000 };
+
+struct sequence {
+    atomic_int last[SUBMITTERS]; /* tasks of one worker: no two write at once */
+    atomic_int disorders;
+};
+
+struct numbered {
+    struct sequence *sequence;
+    int submitter, number;
+};
+
+static void check_order(void *arg)
+{
+    const struct numbered *numbered = arg;
+    struct sequence *sequence = numbered->sequence;
+    if (atomic_exchange(&sequence->last[numbered->submitter], numbered->number) !=
+        numbered->number - 1) {
+        atomic_fetch_add(&sequence->disorders, 1);
+    }
+}
+
+struct orderly {
+    numapool *pool;
+    struct numbered *tasks;
+    int count, how, node;
+    pthread_t thread;
+};
+
+static void *submit_in_order(void *arg)
+{
+    struct orderly *orderly = arg;
+    for (int i = 0; i < orderly->count;) {
+        struct numapool_task batch[40];
+        int size = orderly->how == 2 ? (orderly->count - i < 40 ? orderly->count - i : 40) : 1;
+        for (int n = 0; n < size; n++) {
+            batch[n] = (struct numapool_task){.run = check_order,
+                                              .arg = &orderly->tasks[i + n],
+                                              .node = orderly->node,
+                                              .flags = NUMAPOOL_ON_NODE | NUMAPOOL_STRICT_NODE};
+        }
+        size_t accepted = 0;
+        if (orderly->how == 2) {
+            (void)!numapool_submit_batch(orderly->pool, batch, (size_t)size, &accepted);
+        } else if (orderly->how == 1) {
+            accepted = numapool_submit_wait(orderly->pool, batch, FOREVER) == NUMAPOOL_OK;
+        } else {
+            accepted = numapool_submit_task(orderly->pool, batch) == NUMAPOOL_OK;
+        }
+        i += (int)accepted;
+        if (accepted == 0) {
+            rest();
+        }
+    }
+    return NULL;
+}
+
+/* Each thread with a node to itself, and all of them on one, where they get in each other's way. */
+static void one_threads_tasks_start_in_order(void **state)
+{
+    (void)state;
+    static struct numbered tasks[SUBMITTERS][EACH];
+    for (int variant = 0; variant < 6; variant++) {
+        int nodes = variant < 3 ? SUBMITTERS : 1;
+        struct sequence sequence = {.disorders = 0};
+        numapool *pool = make(&(struct kind){.machine = machine_of((unsigned)nodes),
+                                             .workers_max = (unsigned)nodes,
+                                             .queue_tasks = 500 * SUBMITTERS,
+                                             .mode = NUMAPOOL_FIXED});
+        struct orderly orderly[SUBMITTERS];
+        for (int s = 0; s < SUBMITTERS; s++) {
+            for (int i = 0; i < EACH; i++) {
+                tasks[s][i] = (struct numbered){&sequence, s, i + 1};
+            }
+            orderly[s] = (struct orderly){.pool = pool,
+                                          .tasks = tasks[s],
+                                          .count = TIMES(EACH, EACH / 4),
+                                          .how = (variant + s) % 3,
+                                          .node = s % nodes};
+            assert_int_equal(pthread_create(&orderly[s].thread, NULL, submit_in_order, &orderly[s]),
+                             0);
+        }
+        for (int s = 0; s < SUBMITTERS; s++) {
+            pthread_join(orderly[s].thread, NULL);
+        }
+        finish(pool);
+        assert_int_equal(atomic_load(&sequence.disorders), 0);
+        for (int s = 0; s < SUBMITTERS; s++) {
+            assert_int_equal(atomic_load(&sequence.last[s]), orderly[s].count);
+        }
+    }
+}
+
+/* The plainest call has no say in where it goes: one shard, one thread. */
+static void plain_submits_start_in_order(void **state)
+{
+    (void)state;
+    static struct numbered tasks[EACH];
+    struct sequence sequence = {.disorders = 0};
+    numapool *pool =
+        make(&(struct kind){.workers_max = 1, .queue_tasks = 500, .mode = NUMAPOOL_FIXED});
+    for (int i = 0; i < EACH; i++) {
+        tasks[i] = (struct numbered){&sequence, 0, i + 1};
+        while (numapool_submit(pool, check_order, &tasks[i]) != NUMAPOOL_OK) {
+            rest();
+        }
+    }
+    finish(pool);
+    assert_int_equal(atomic_load(&sequence.disorders), 0);
+    assert_int_equal(atomic_load(&sequence.last[0]), EACH);
+}
+
+struct line {
+    atomic_int count;
+    int classes[300];
+};
+
+struct in_line {
+    struct line *line;
+    int task_class;
+};
+
+static void stand_in_line(void *arg)
+{
+    struct in_line *in_line = arg;
+    int at = atomic_fetch_add(&in_line->line->count, 1);
+    in_line->line->classes[at] = in_line->task_class;
+}
+
+static void better_classes_go_first(void **state)
+{
+    (void)state;
+    struct blocker blocker = BLOCKER;
+    static struct line line;
+    numapool *pool = make_blocked(&blocker, 1, 2000);
+    struct in_line tasks[NUMAPOOL_CLASSES];
+    for (int i = 0; i < 300; i++) {
+        int c = i % NUMAPOOL_CLASSES;
+        tasks[c] = (struct in_line){&line, c};
+        struct numapool_task task = {.run = stand_in_line, .arg = &tasks[c], .task_class = c};
+        assert_int_equal(numapool_submit_task(pool, &task), NUMAPOOL_OK);
+    }
+    door_open(&blocker.door);
+    finish(pool);
+    assert_int_equal(atomic_load(&line.count), 300);
+    for (int i = 0; i < 300; i++) {
+        int expected = i < 100 ? NUMAPOOL_CRITICAL : i < 200 ? NUMAPOOL_NORMAL : NUMAPOOL_SHEDDABLE;
+        assert_int_equal(line.classes[i], expected);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(one_threads_tasks_start_in_order),
+        cmocka_unit_test(plain_submits_start_in_order),
+        cmocka_unit_test(better_classes_go_first),
+    };
+    return RUN(tests);
+}
