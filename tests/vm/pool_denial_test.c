@@ -182,6 +182,21 @@ static void podman_lets_memory_be_placed(void)
     in_filter(DENIAL_MOVE_ONLY, NPI_MEMORY_PREFER);
 }
 
+/*
+ * While the kernel watches for who uses a page next it says that there is none, to whoever asks, and
+ * memory without a policy is what it watches. Who asks here cannot touch the page.
+ */
+static int watch_pages(bool on)
+{
+    FILE *file = fopen("/proc/sys/kernel/numa_balancing", "we");
+
+    if (file == NULL) {
+        return -1; /* a kernel that never does it */
+    }
+    fputs(on ? "1" : "0", file);
+    return fclose(file);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -191,5 +206,11 @@ int main(void)
     };
     int status = watch_shape("square");
 
-    return status != 0 ? status : cmocka_run_group_tests(tests, NULL, NULL);
+    if (status != 0) {
+        return status;
+    }
+    (void)watch_pages(false);
+    status = cmocka_run_group_tests(tests, NULL, NULL);
+    (void)watch_pages(true);
+    return status;
 }

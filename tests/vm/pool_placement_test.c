@@ -10,6 +10,7 @@
 #include "vm/slices.h"
 #include "vm/watch.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/syscall.h>
@@ -368,15 +369,32 @@ static void a_task_runs_where_its_data_lives(void)
     watch_destroy(pool);
 }
 
+/* Some of the time that the kernel lets a thread work before it looks at its pages. True. */
+static bool work_a_bit(void)
+{
+    for (volatile int i = 0; i < 5000000; i++) {
+    }
+    return true;
+}
+
+/*
+ * The kernel denies that a page is there while it watches for who uses it next, to move it there: it
+ * begins after some seconds of work, and goes on until the page is used.
+ */
 static void other_memory_is_found_by_asking_the_kernel(void)
 {
     numapool *pool = watch_create(NULL);
     char *page = NULL;
+    char watches[8];
 
     CHECK_EQUAL(where_run_on(7), 0);
     CHECK_EQUAL(posix_memalign((void **)&page, 4096, 4096), 0);
     page[0] = 1;
     CHECK_EQUAL(where_page_node(page), 3);
+    CHECK_EQUAL(numapool_node_of(pool, page), 3);
+    CHECK_EQUAL(where_read_line("/proc/sys/kernel/numa_balancing", watches, sizeof watches), 0);
+    CHECK_EQUAL(watches[0], '1');
+    AWAIT(work_a_bit() && where_page_node(page) == -ENOENT);
     CHECK_EQUAL(numapool_node_of(pool, page), 3);
     free(page);
     watch_destroy(pool);

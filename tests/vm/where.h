@@ -58,7 +58,9 @@ int where_allowed_nodes(struct where_set *nodes);
 
 /*
  * The node a page is on. -ENOENT while nobody has written to it: the kernel reports -EFAULT both
- * for an untouched page and for the shared page of zeroes that a mere read maps.
+ * for an untouched page and for the shared page of zeroes that a mere read maps. Also -ENOENT for a
+ * page without a policy, in a process with threads, while the kernel watches for who uses it next
+ * (NUMA balancing, Linux 6.1); pages that are bound or preferred are not watched.
  */
 int where_page_node(const void *address);
 
