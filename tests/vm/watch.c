@@ -265,14 +265,12 @@ static size_t list_threads(size_t shard, struct thread *threads, size_t max)
     return count;
 }
 
-static bool pinned(size_t shard, const char *cpus, bool single)
+static bool pinned(size_t shard, const struct where_set *expected, bool single)
 {
     struct thread threads[THREADS_MAX];
     size_t count = list_threads(shard, threads, THREADS_MAX);
-    struct where_set expected;
     size_t workers = 0;
 
-    CHECK_EQUAL(where_set_parse(&expected, cpus), 0);
     for (size_t i = 0; i < count; i++) {
         struct where_set allowed;
 
@@ -283,26 +281,37 @@ static bool pinned(size_t shard, const char *cpus, bool single)
         if (single && threads[i].worker) {
             bool inside = false;
             for (unsigned cpu = 0; cpu < WHERE_SET_BITS; cpu++) {
-                inside |= where_set_has(&allowed, cpu) && where_set_has(&expected, cpu);
+                inside |= where_set_has(&allowed, cpu) && where_set_has(expected, cpu);
             }
             if (!inside || where_set_count(&allowed) != 1) {
                 return false;
             }
-        } else if (!where_set_equal(&allowed, &expected)) {
+        } else if (!where_set_equal(&allowed, expected)) {
             return false;
         }
     }
     return workers > 0 && count > workers;
 }
 
-bool watch_pinned(size_t shard, const char *cpus)
+bool watch_pinned_set(size_t shard, const struct where_set *cpus)
 {
     return pinned(shard, cpus, false);
 }
 
+bool watch_pinned(size_t shard, const char *cpus)
+{
+    struct where_set expected;
+
+    CHECK_EQUAL(where_set_parse(&expected, cpus), 0);
+    return pinned(shard, &expected, false);
+}
+
 bool watch_pinned_single(size_t shard, const char *cpus)
 {
-    return pinned(shard, cpus, true);
+    struct where_set expected;
+
+    CHECK_EQUAL(where_set_parse(&expected, cpus), 0);
+    return pinned(shard, &expected, true);
 }
 
 /* --------------------------------------------------------------------------------- tasks */

@@ -90,6 +90,7 @@ unsigned watch_node_of(numapool *pool, size_t shard);
 /* Every thread of the shard may run on these CPUs ("4-5") and no others. Threads are found by their
    names, so there may be one pool only. False also when there is no worker or no control thread. */
 bool watch_pinned(size_t shard, const char *cpus);
+bool watch_pinned_set(size_t shard, const struct where_set *cpus);
 /* Every worker of the shard may run on exactly one CPU, and that is of these. */
 bool watch_pinned_single(size_t shard, const char *cpus);
 
