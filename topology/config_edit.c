@@ -7,7 +7,7 @@
 
 bool npi_config_size_known(const struct numapool_config *config)
 {
-    return config != NULL && config->struct_size >= offsetof(struct numapool_config, reserved);
+    return config != NULL && config->struct_size >= offsetof(struct numapool_config, watchdog_ns);
 }
 
 /* A caller's struct may be older and shorter, or newer with additions at its end that we leave be.

@@ -195,7 +195,11 @@ struct numapool_config {
 
     struct numapool_placement *placement; /* set by numapool_config_load(), freed by _fini() */
 
-    uint64_t reserved[8]; /* 0 */
+    uint64_t watchdog_ns; /* a worker that is in one task for longer is counted (workers_stuck,
+                             tasks_stuck) and named in the log with the task's function, and again
+                             ever more seldom; default 10 s, 10 ms to 24 h, or OFF */
+
+    uint64_t reserved[7]; /* 0 */
 };
 
 /** Sets every field to its default. NULL is ignored. */
@@ -408,8 +412,8 @@ NUMAPOOL_API bool numapool_cancelled(void);
 /**
  * "This task is about to wait": lets a replacement worker run meanwhile. Calls nest. Outside a task
  * they do nothing. The pool never has more than B + max(shards, B/4) threads; beyond that a waiting
- * task gets no replacement. A task that comes back from waiting goes on at once: for a moment as many
- * tasks as had replacements may run beyond the budget.
+ * task gets no replacement. The watchdog passes over it meanwhile. A task that comes back from waiting
+ * goes on at once: for a moment as many tasks as had replacements may run beyond the budget.
  */
 NUMAPOOL_API void numapool_block_begin(void);
 NUMAPOOL_API void numapool_block_end(void);
@@ -490,7 +494,9 @@ NUMAPOOL_API NUMAPOOL_MUST_USE int numapool_plan_write(numapool *pool, int fd);
     X(run_p50_ns, gauge, "Median time from start to return")                                       \
     X(run_p99_ns, gauge, "99th percentile of it")                                                  \
     X(run_p999_ns, gauge, "99.9th percentile of it")                                               \
-    X(run_max_ns, gauge, "Largest of it")
+    X(run_max_ns, gauge, "Largest of it")                                                          \
+    X(workers_stuck, gauge, "Workers in one task for longer than watchdog_ns")                     \
+    X(tasks_stuck, counter, "Tasks that were found so, each counted once")
 
 #define NUMAPOOL_STATS_MEMBER(name, kind, text) uint64_t name;
 

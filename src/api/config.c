@@ -20,6 +20,11 @@
 #define QUEUE_TASKS_PER_CPU 1024u
 #define STACK_BYTES_LEAST (64u * 1024)
 
+/* Tasks may wait without saying so, and some do for seconds: a name that no server answers takes the
+   resolver ten. Nothing that ordinary programs do takes longer, and most of them give a whole request
+   thirty. Event loops warn after 0.1 s; a warning that is often wrong is one that nobody reads. */
+#define WATCHDOG_NS (10 * SECOND)
+
 void numapool_config_init(struct numapool_config *config)
 {
     if (config != NULL) {
@@ -46,7 +51,7 @@ static void give(uint64_t *field, uint64_t value)
 int npi_config_settle(struct numapool_config *settled, const struct numapool_config *config,
                       struct numapool_error *error)
 {
-    if (config->struct_size < offsetof(struct numapool_config, reserved) ||
+    if (config->struct_size < offsetof(struct numapool_config, watchdog_ns) ||
         config->struct_size > sizeof *config + 4096) {
         return npi_error(error, NUMAPOOL_E_INVALID, 0,
                          "config: struct_size is %zu; call numapool_config_init() first",
@@ -66,6 +71,7 @@ int npi_config_settle(struct numapool_config *settled, const struct numapool_con
     give(&settled->tick_ns, 10 * MS);
     give(&settled->codel_target_ns, 5 * MS);
     give(&settled->codel_interval_ns, 100 * MS);
+    give(&settled->watchdog_ns, WATCHDOG_NS);
     if (settled->latency_bias <= 0.0) {
         settled->latency_bias = 0.15;
     }

@@ -1,9 +1,12 @@
 /*
  * A shard's control thread: starts workers when none sleeps, runs the tick while there is work, joins
- * threads that ended, gives memory back, puts pins back that the kernel took away.
+ * threads that ended, gives memory back, puts pins back that the kernel took away, looks for workers
+ * that do not get on.
  *
  * It runs on the shard's own CPUs and never on a submitter's time. When nothing has happened for a
- * while it stops all of that and sleeps without a date, so that an idle pool makes no wake-ups.
+ * while it stops all of that and sleeps without a date, so that an idle pool makes no wake-ups. A task
+ * that runs or waits is load, however long it takes: the tick goes on as long, since only the tick can
+ * replace a worker that does not come back.
  *
  * @control-idle  control stores control_idle (sc), then looks at the permits; a worker is woken only
  *                after somebody took a permit for it (sc) and loads control_idle afterwards. Either
@@ -14,10 +17,12 @@
 
 #include "flow/balancer.h"
 #include "flow/shard.h"
+#include "flow/watchdog.h"
 
 struct npi_control {
     struct npi_shard *shard;
     struct npi_tick tick;
+    struct npi_watchdog watchdog;
     pthread_t thread;
     bool started;
     npi_a32 stop;

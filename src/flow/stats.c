@@ -62,6 +62,8 @@ void npi_stats_add(struct npi_shard *shard, struct numapool_shard_stats *stats,
     stats->workers_running += active;
     stats->workers_blocked += blocked;
     stats->workers_parked += threads > active + blocked ? threads - active - blocked : 0;
+    stats->workers_stuck += npi_a32_load_relaxed(&shard->workers_stuck);
+    stats->tasks_stuck += npi_a64_load_relaxed(&shard->tasks_stuck);
     stats->quota += npi_a64_load_relaxed(&shard->quota);
     stats->cap += npi_a64_load_relaxed(&shard->cap);
     stats->wakes += npi_a64_load_relaxed(&shard->gate.wakes);

@@ -36,6 +36,14 @@ static inline void count(npi_a64 *counter, uint64_t by)
     npi_a64_store_release(counter, npi_a64_load_relaxed(counter) + by);
 }
 
+/* A change that the watchdog is to see. The owner alone writes. */
+static void sign(struct npi_worker *worker, uint32_t whereabouts)
+{
+    uint32_t signs = npi_a32_load_relaxed(&worker->signs);
+    npi_a32_store_relaxed(&worker->signs,
+                          ((signs & ~(uint32_t)NPI_WHEREABOUTS) | whereabouts) + NPI_SIGN);
+}
+
 static void note_wait(struct npi_worker *worker, enum npi_class rank, uint64_t wait_ticks)
 {
     npi_a64 *least = &worker->shard->sojourn_ticks_min[rank];
@@ -75,6 +83,7 @@ static void count_end(struct npi_worker *worker, npi_a64 *counter)
 static void finish_drop(struct npi_worker *worker)
 {
     worker->dropping = false;
+    sign(worker, 0);
     npi_task_unreserve(worker->shard->pool->space, &worker->item);
     count_end(worker, &worker->dropped);
 }
@@ -82,6 +91,8 @@ static void finish_drop(struct npi_worker *worker)
 static void drop(struct npi_worker *worker, int why)
 {
     worker->dropping = true; /* its function may end the thread */
+    npi_a64_store_relaxed(&worker->function, worker->item.more[NPI_TASK_DROP]);
+    sign(worker, NPI_IN_DROP);
     npi_task_drop(&worker->item, why);
     finish_drop(worker);
 }
@@ -181,6 +192,7 @@ bool npi_worker_block_begin(struct npi_worker *worker)
     if (worker->block_depth++ != 0) {
         return worker->permit_lent;
     }
+    sign(worker, NPI_IN_WAIT);
     struct npi_shard *shard = worker->shard;
     struct numapool *pool = shard->pool;
     uint32_t budget = npi_a32_load_relaxed(&pool->budget);
@@ -207,7 +219,11 @@ static void take_permit_back(struct npi_worker *worker)
 
 void npi_worker_block_end(struct npi_worker *worker)
 {
-    if (worker->block_depth == 0 || --worker->block_depth != 0 || !worker->permit_lent) {
+    if (worker->block_depth == 0 || --worker->block_depth != 0) {
+        return;
+    }
+    sign(worker, worker->dropping ? NPI_IN_DROP : 0);
+    if (!worker->permit_lent) {
         return;
     }
     /* The task goes on at once; if that makes one too many, somebody parks at a task's end. */
@@ -262,6 +278,7 @@ static bool park(struct npi_worker *worker, bool searching, bool holds_permit)
     struct npi_shard *shard = worker->shard;
     uint64_t idle_exit_ns = shard->pool->config.idle_exit_ns;
     npi_scratch_cool(&worker->scratch);
+    sign(worker, 0);
     npi_gate_push(&shard->gate, worker->index);
     if (holds_permit) {
         npi_gate_leave(&shard->gate, searching);
@@ -404,6 +421,7 @@ static void on_thread_exit(void *arg)
     struct npi_shard *shard = worker->shard;
     bool lent = worker->permit_lent;
     worker->block_depth = 0;
+    sign(worker, 0);
     if (lent) {
         take_permit_back(worker);
     }

@@ -29,6 +29,19 @@
    instead of waiting 3 ms behind it. */
 #define NPI_SLICE_NS UINT64_C(100000)
 
+/* What a worker says of itself for the watchdog: in the lower bits what it is in besides a task, above
+   them a count of its changes and of its parks, so that two looks tell whether it got on. */
+enum npi_whereabouts { NPI_IN_WAIT = 1, NPI_IN_DROP = 2, NPI_WHEREABOUTS = 3 };
+#define NPI_SIGN (NPI_WHEREABOUTS + 1)
+
+/* What the watchdog saw, and since when. */
+struct npi_watch {
+    uint64_t done, dropped, started_ticks;
+    uint64_t since_ns;      /* 0 = not watched: asleep, or waiting and said so */
+    uint64_t tell_after_ns; /* 0 = not told of yet */
+    uint32_t signs;
+};
+
 struct npi_worker {
     /* set once; thread, tid and joinable belong to control */
     alignas(NPI_APART_BYTES) struct npi_shard *shard;
@@ -53,7 +66,8 @@ struct npi_worker {
     npi_a32 parting;       /* a task is counted whose group does not know yet */
     npi_a64 run_ticks;     /* sum over tasks that have run */
     npi_a64 started_ticks; /* of the running task, 0 between tasks */
-    npi_a64 function;      /* of the running task: named when it never returns */
+    npi_a64 function;      /* of the running task, or drop: named when it never returns */
+    npi_a32 signs;         /* see above */
     npi_a32 tid;           /* 0 = no thread */
 
     /* control's */
@@ -63,6 +77,7 @@ struct npi_worker {
     bool sampled; /* usage_before holds */
     struct npi_thread_usage usage_before;
     uint64_t done_before, run_ticks_before;
+    struct npi_watch watch;
 };
 
 /* The calling thread's worker, NULL in any other thread. */

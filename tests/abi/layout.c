@@ -80,6 +80,7 @@ static void config(void)
     FIELD(numapool_config, log);
     FIELD(numapool_config, log_arg);
     FIELD(numapool_config, placement);
+    FIELD(numapool_config, watchdog_ns);
     FIELD(numapool_config, reserved);
 }
 

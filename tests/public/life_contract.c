@@ -162,6 +162,7 @@ MISTAKE(too_large_bias, latency_bias, 0.6)
 MISTAKE(negative_bias, latency_bias, -0.1)
 MISTAKE(too_short_target, codel_target_ns, 1)
 MISTAKE(too_short_interval, codel_interval_ns, 1)
+MISTAKE(too_short_watchdog, watchdog_ns, 1)
 MISTAKE(unknown_shards, shards, 4)
 MISTAKE(negative_shards, shards, -1)
 MISTAKE(unknown_pinning, pinning, 3)
@@ -189,6 +190,7 @@ static const struct mistake mistakes[] = {
     {"latency_bias", negative_bias},
     {"codel_target_ns", too_short_target},
     {"codel_interval_ns", too_short_interval},
+    {"watchdog_ns", too_short_watchdog},
     {"shards", unknown_shards},
     {"shards", negative_shards},
     {"pinning", unknown_pinning},
@@ -297,7 +299,8 @@ static void older_and_newer_configs_are_read(void **state)
     assert_int_equal(numapool_shard_count(pool), 2);
     finish(pool);
 
-    newer.config.struct_size = offsetof(struct numapool_config, reserved);
+    newer.config.struct_size = offsetof(struct numapool_config, watchdog_ns);
+    newer.config.watchdog_ns = 1; /* garbage to a program that does not know the field */
     memset(newer.config.reserved, 0xff, sizeof newer.config.reserved);
     pool = make_with(&newer.config);
     assert_int_equal(numapool_shard_count(pool), 2);

@@ -66,6 +66,7 @@ static void every_field_of_the_configuration_can_be_set(void **state)
         "machine",
         "name",
         "stack_bytes",
+        "watchdog_ns",
     };
     unsigned in_config = 0, said = 0;
     for (size_t i = 0; i < sizeof fields / sizeof *fields; i++) {
