@@ -379,6 +379,7 @@ static void *control_main(void *arg)
             call_threads(shard);
             npi_shard_close_lanes(shard);
             npi_tick(&control->tick, shard, now_ns);
+            (void)npi_watchdog_look(&control->watchdog, shard, now_ns);
             now_ns = npi_clock_now_ns();
             next_tick_ns = rest(control, now_ns);
         }
@@ -464,6 +465,21 @@ void npi_control_stop(struct npi_shard *shard)
     }
 }
 
+/* Until a worker's thread has ended but for a moment; who kicks control now wakes us. */
+static void await_end(struct npi_control *control, uint32_t slot)
+{
+    struct npi_shard *shard = control->shard;
+    for (;;) {
+        (void)npi_a32_swap_sc(&shard->control_word, 0);
+        uint32_t word = npi_a32_load_acquire(&shard->gate.sleepers[slot].word);
+        if (word == NPI_SLEEPER_LEFT || word == NPI_SLEEPER_FREE) {
+            return;
+        }
+        uint64_t look_ns = npi_watchdog_look(&control->watchdog, shard, npi_clock_now_ns());
+        (void)npi_park_wait(&shard->control_word, 0, look_ns);
+    }
+}
+
 void npi_control_join_workers(struct npi_shard *shard)
 {
     for (uint32_t i = 0; i < npi_a32_load_relaxed(&shard->slots_used); i++) {
@@ -475,6 +491,7 @@ void npi_control_join_workers(struct npi_shard *shard)
             npi_gate_rouse(&shard->gate, sleeper);
         }
         if (shard->workers[i].joinable) {
+            await_end(shard->control, i);
             (void)pthread_join(shard->workers[i].thread, NULL);
             shard->workers[i].joinable = false;
         }

@@ -118,6 +118,8 @@ struct npi_shard {
     npi_a64 dropped_closed;                 /* dropped by destroy, on no worker */
     npi_a64 wakes_spurious;
     npi_a32 blocked;
+    npi_a32 workers_stuck; /* by the watchdog's last look */
+    npi_a64 tasks_stuck;
 
     /* threads: see flow/control.h */
     NPI_APART npi_a32 threads; /* alive or about to be */
