@@ -424,7 +424,6 @@ int npi_control_start(struct npi_shard *shard)
     for (uint32_t i = 0; i < shard->workers_kept; i++) {
         if (!npi_gate_reserve(&shard->gate, false)) {
             break;
-            (void)npi_watchdog_look(&control->watchdog, shard, now_ns);
         }
         if (!npi_shard_count_thread(shard)) {
             npi_gate_leave(&shard->gate, true);
@@ -498,19 +497,3 @@ void npi_control_join_workers(struct npi_shard *shard)
         npi_thread_usage_close(&shard->workers[i].usage_fd);
     }
 }
-/* Until a worker's thread has ended but for a moment; who kicks control now wakes us. */
-static void await_end(struct npi_control *control, uint32_t slot)
-{
-    struct npi_shard *shard = control->shard;
-    for (;;) {
-        (void)npi_a32_swap_sc(&shard->control_word, 0);
-        uint32_t word = npi_a32_load_acquire(&shard->gate.sleepers[slot].word);
-        if (word == NPI_SLEEPER_LEFT || word == NPI_SLEEPER_FREE) {
-            return;
-        }
-        uint64_t look_ns = npi_watchdog_look(&control->watchdog, shard, npi_clock_now_ns());
-        (void)npi_park_wait(&shard->control_word, 0, look_ns);
-    }
-}
-
-            await_end(shard->control, i);

@@ -125,8 +125,6 @@ struct npi_shard {
     NPI_APART npi_a32 threads; /* alive or about to be */
     npi_a32 threads_wanted;    /* the pool had no thread left for this shard */
     npi_a32 threads_ended;     /* not joined yet */
-    npi_a32 workers_stuck; /* by the watchdog's last look */
-    npi_a64 tasks_stuck;
     npi_a32 starts_wanted;     /* permits reserved for threads that control has to start */
     npi_a32 control_word;      /* futex: 1 = something to do */
     npi_a32 control_idle;      /* control sleeps without a tick */
