@@ -190,6 +190,51 @@ static void start_wanted(struct npi_control *control)
     }
 }
 
+/* A permit for one beside the searchers. The worker law counts workers that run tasks: with nobody but
+   searchers the limit may be as low as they are few. The bound then is the shard's equal part of the
+   budget: they run no tasks. */
+static bool reserve_beside(struct npi_shard *shard)
+{
+    struct npi_gate *gate = &shard->gate;
+    if (npi_gate_reserve(gate, false)) {
+        return true;
+    }
+    uint32_t part = npi_a32_load_relaxed(&shard->pool->budget) / shard->pool->shard_count;
+    if (npi_permits_active(npi_gate_permits(gate)) >= part) {
+        return false;
+    }
+    npi_gate_enter(gate);
+    npi_gate_search(gate);
+    return true;
+}
+
+/*
+ * Nobody is woken while one worker searches, or is on its way after it was woken. One that the kernel
+ * stopped there, or whose waker it stopped, would keep every task waiting. So when tasks wait and
+ * none was taken for a whole tick, somebody is woken beside it.
+ */
+static void pass_searcher(struct npi_control *control)
+{
+    struct npi_shard *shard = control->shard;
+    uint64_t taken = npi_shard_taken(shard), before = control->taken_before;
+    bool waited = control->waited_before;
+    control->taken_before = taken;
+    control->waited_before = npi_shard_waiting(shard) != 0;
+    if (!waited || !control->waited_before || taken != before ||
+        npi_permits_searching(npi_gate_permits(&shard->gate)) == 0 ||
+        control->retry_start_ns != 0 || !reserve_beside(shard)) {
+        return;
+    }
+    uint32_t sleeper = npi_gate_pop(&shard->gate, NPI_SLEEPER_WOKEN);
+    if (sleeper != NPI_GATE_NOBODY) {
+        npi_gate_rouse(&shard->gate, sleeper);
+    } else if (npi_shard_count_thread(shard)) {
+        (void)provide(control);
+    } else {
+        npi_gate_leave(&shard->gate, true);
+    }
+}
+
 /*
  * The pool has as many threads as it may have, and those of other shards sleep: they end, so that
  * this shard can start its own. Their own time to end may be seconds away.
@@ -377,6 +422,7 @@ static void *control_main(void *arg)
         if (now_ns >= next_tick_ns) {
             supervise(control, now_ns);
             call_threads(shard);
+            pass_searcher(control);
             npi_shard_close_lanes(shard);
             npi_tick(&control->tick, shard, now_ns);
             (void)npi_watchdog_look(&control->watchdog, shard, now_ns);
