@@ -97,7 +97,7 @@ static void look_at(struct npi_worker *worker, struct look *look)
         if (told && stuck_ns < before->tell_after_ns) {
             return;
         }
-        before->tell_after_ns = stuck_ns < UINT64_MAX / 2 ? stuck_ns * 2 : UINT64_MAX;
+        before->tell_after_ns = 2 * (told ? before->tell_after_ns : limit_ns);
         if (look->lines < LINES_MAX) {
             look->lines++;
             tell(worker, &now, stuck_ns);
