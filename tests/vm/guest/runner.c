@@ -4,7 +4,7 @@
  * status is its result (0 pass, 77 skip, anything else or a signal: fail).
  *
  *   runner PROGRAM...   ends with "N passed, N failed, N skipped"; status 0 only if none failed
- *   NPVM_PROGRAM_S=N    seconds one program may take, 60 if unset
+ *   NPVM_PROGRAM_S=N    seconds one program may take, 120 if unset
  *
  * A program that hangs gets SIGABRT, so that it may print its state, and two seconds later SIGKILL
  * together with its children. A program that leaves CPUs offline or control groups behind has
@@ -25,7 +25,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#define LIMIT_S_DEFAULT 60
+#define LIMIT_S_DEFAULT 120
 #define GRACE_S 2
 #define EXIT_SKIP 77
 #define EXIT_NOT_RUN 127
