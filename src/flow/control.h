@@ -29,8 +29,8 @@ struct npi_control {
 
     /* the thread's own */
     uint32_t next_slot;
-    uint64_t taken_before; /* tasks ever taken, at the last tick */
-    bool waited_before;    /* and whether tasks waited */
+    uint64_t taken_before;   /* tasks ever taken, at the last tick */
+    bool waited_before;      /* and whether tasks waited */
     uint64_t retry_start_ns; /* a thread could not be started; try again then */
     uint64_t retry_step_ns;
     uint64_t reap_step_ns; /* threads that ended could not be joined yet; look again then */

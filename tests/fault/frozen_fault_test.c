@@ -7,14 +7,6 @@
 
 #include "flow/pool.h"
 
-#include <time.h>
-
-static void pause_us(unsigned us)
-{
-    struct timespec pause = {0, (long)us * 1000};
-    (void)nanosleep(&pause, NULL);
-}
-
 /* ---------------------------------------------------------------- at a random instruction */
 
 static unsigned frozen_roles;

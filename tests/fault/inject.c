@@ -367,7 +367,7 @@ long __wrap_mbind(void *start, unsigned long bytes, int mode, const unsigned lon
                   unsigned long most, unsigned flags)
 {
     if (fails(INJECT_BIND)) {
-        errno = EPERM;
+        errno = inject_failed(INJECT_BIND) % 2 == 0 ? EPERM : ENOSYS;
         return -1;
     }
     return __real_mbind(start, bytes, mode, nodes, most, flags);
@@ -391,6 +391,8 @@ int __wrap_pthread_create(pthread_t *thread, const pthread_attr_t *attributes,
 long __real_syscall(long number, ...);
 long __wrap_syscall(long number, ...);
 
+static uint64_t refused_threads;
+
 int __wrap_pthread_create(pthread_t *thread, const pthread_attr_t *attributes,
                           void *(*body)(void *), void *arg)
 {
@@ -400,9 +402,15 @@ int __wrap_pthread_create(pthread_t *thread, const pthread_attr_t *attributes,
     struct halt_start *start = halt_enrol_start(body, arg);
     int error = __real_pthread_create(thread, attributes, halt_thread_main, start);
     if (error != 0) {
+        (void)__atomic_add_fetch(&refused_threads, 1, __ATOMIC_RELAXED);
         halt_forget_start(start);
     }
     return error;
+}
+
+uint64_t inject_refused_threads(void)
+{
+    return __atomic_load_n(&refused_threads, __ATOMIC_RELAXED);
 }
 
 int inject_thread(pthread_t *thread, void *(*body)(void *), void *arg)

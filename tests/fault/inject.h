@@ -17,7 +17,7 @@
 enum inject_kind {
     INJECT_MEMORY,   /* malloc and its relatives: ENOMEM */
     INJECT_MAP,      /* mmap, mprotect, madvise: ENOMEM */
-    INJECT_BIND,     /* mbind: EPERM */
+    INJECT_BIND,     /* mbind: EPERM or ENOSYS */
     INJECT_AFFINITY, /* sched_setaffinity: EPERM */
     INJECT_THREAD,   /* pthread_create: EAGAIN */
     INJECT_FUTEX, /* a wait returns at once, with EINTR or for no reason; a wake wakes, and fails */
@@ -47,6 +47,9 @@ void inject_print_held(void);
 
 /* While true, memory asked for by the calling thread ends the program: nothing of a submit may. */
 void inject_forbid_memory(bool forbidden);
+
+/* Threads that the kernel itself has refused since the program began. */
+uint64_t inject_refused_threads(void);
 
 /* A thread that is the test's own: not counted, never failed, not enrolled (halt.h). */
 int inject_thread(pthread_t *thread, void *(*body)(void *), void *arg);

@@ -139,7 +139,8 @@ static void describe(uint64_t id, bool plain, struct numapool_task *task)
     }
     if ((mix & LOAD_CHILD) != 0 && id % CHILD_EVERY == 7) {
         task->run = run_parent;
-    } else if ((mix & LOAD_LEAVE) != 0 && id % 128 == 5) {
+    } else if (((mix & LOAD_LEAVE) != 0 && id % 128 == 5) ||
+               ((mix & LOAD_LEAVE_SELDOM) != 0 && id % 4096 == 5)) {
         task->run = run_leave;
     } else if ((mix & LOAD_BLOCK) != 0 && id % 256 == 9) {
         task->run = run_block;
@@ -510,4 +511,16 @@ bool load_in_child(void (*body)(void))
     while (waitpid(child, &status, 0) < 0 && errno == EINTR) {
     }
     return WIFEXITED(status) && WEXITSTATUS(status) == 0;
+}
+
+int load_skip(const char *what, int error)
+{
+    printf("skip: %s: %s\n", what, error == 0 ? "not here" : strerror(-error));
+    return 77;
+}
+
+void pause_us(unsigned us)
+{
+    struct timespec pause = {0, (long)us * 1000};
+    (void)nanosleep(&pause, NULL);
 }

@@ -15,17 +15,18 @@
 
 /* What tasks are like, beside the plain ones: bits of load_shape.mix. */
 enum {
-    LOAD_DROP = 1,        /* with a drop function */
-    LOAD_BATCH = 2,       /* handed in by eights */
-    LOAD_GROUP = 4,       /* members of a group */
-    LOAD_BYTES = 8,       /* reserve bytes and use scratch */
-    LOAD_NODE = 16,       /* for one node, some strictly */
-    LOAD_DEADLINE = 32,   /* some expire */
-    LOAD_ALLOC = 64,      /* allocate and free memory of the pool */
-    LOAD_BLOCK = 128,     /* some wait inside block_begin and block_end */
-    LOAD_LEAVE = 256,     /* some end their thread */
-    LOAD_CHILD = 512,     /* some submit another task of the table */
-    LOAD_DROP_ALL = 1024, /* none without a drop function */
+    LOAD_DROP = 1,            /* with a drop function */
+    LOAD_BATCH = 2,           /* handed in by eights */
+    LOAD_GROUP = 4,           /* members of a group */
+    LOAD_BYTES = 8,           /* reserve bytes and use scratch */
+    LOAD_NODE = 16,           /* for one node, some strictly */
+    LOAD_DEADLINE = 32,       /* some expire */
+    LOAD_ALLOC = 64,          /* allocate and free memory of the pool */
+    LOAD_BLOCK = 128,         /* some wait inside block_begin and block_end */
+    LOAD_LEAVE = 256,         /* some end their thread */
+    LOAD_CHILD = 512,         /* some submit another task of the table */
+    LOAD_DROP_ALL = 1024,     /* none without a drop function */
+    LOAD_LEAVE_SELDOM = 2048, /* where a new thread may be some time in coming */
     LOAD_COMMON = LOAD_DROP | LOAD_BATCH | LOAD_GROUP | LOAD_BYTES | LOAD_NODE | LOAD_DEADLINE,
     LOAD_ALL = 1023 & ~LOAD_LEAVE,
 };
@@ -71,7 +72,25 @@ void load_report(const char *fault, const char *how);
 #define FAULT_RUN(tests) load_run(tests, sizeof(tests) / sizeof(tests)[0], __FILE__)
 int load_run(const struct CMUnitTest *tests, size_t count, const char *name);
 
+/* The thread sanitizer ends a child of fork() that starts threads. */
+#if defined(__SANITIZE_THREAD__)
+#define LOAD_CHILDREN 0
+#elif defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+#define LOAD_CHILDREN 0
+#endif
+#endif
+#ifndef LOAD_CHILDREN
+#define LOAD_CHILDREN 1
+#endif
+
 /* Runs body in a child process; the child ends when it returns. True: well. */
 bool load_in_child(void (*body)(void));
+
+/* Prints why a program cannot run here; main() returns it. */
+int load_skip(const char *what, int error);
+
+/* A pause of the faulting thread between two faults. */
+void pause_us(unsigned us);
 
 #endif

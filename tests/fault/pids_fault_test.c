@@ -1,0 +1,47 @@
+/* F2: a control group's pids.max is reached while the pool grows. Needs leave to make such a group. */
+#include "fault/cage.h"
+#include "fault/load.h"
+
+static void within_a_limit(void)
+{
+    MUST(cage_enter() == 0);
+    MUST(cage_set("pids.max", "14") == 0);
+    load_begin(&(struct load_shape){.nodes = 1,
+                                    .workers = 60,
+                                    .mode = NUMAPOOL_FIXED,
+                                    .mix = LOAD_ALL,
+                                    .queue_tasks = 1000},
+               load_tasks() / 4);
+    for (unsigned turn = 0; load_goes_on(); turn++) {
+        pause_us(5000);
+        if (turn == 10) {
+            MUST(cage_set("pids.max", "18") == 0); /* some more may start now */
+        }
+    }
+    load_end();
+    MUST(inject_refused_threads() > 0);
+    load_report("F2", "pids.max reached");
+}
+
+static void the_group_refuses(void **state)
+{
+    (void)state;
+    for (int round = 0; round < 4; round++) {
+        assert_true(load_in_child(within_a_limit));
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {cmocka_unit_test(the_group_refuses)};
+    if (!LOAD_CHILDREN) {
+        return load_skip("a child with threads", 0);
+    }
+    int error = cage_make("pids");
+    if (error != 0) {
+        return load_skip("a control group with the pids controller", error);
+    }
+    int status = FAULT_RUN(tests);
+    cage_remove();
+    return status;
+}
