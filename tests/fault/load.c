@@ -31,7 +31,7 @@ static struct {
     uint64_t tasks, next;
     bool on, stopping, half_way;
     uint8_t *ended, *accepted;
-    uint64_t refusals;
+    uint64_t refusals, foreign;
     int threads, descriptors;
     numapool_group *group, *cancelled;
     pthread_t producers[PRODUCERS_MAX];
@@ -72,6 +72,9 @@ static void dropped(void *arg, int why)
 {
     MUST(why == NUMAPOOL_E_DEADLINE || why == NUMAPOOL_E_CLOSED || why == NUMAPOOL_E_SHED ||
          why == NUMAPOOL_E_CANCELLED);
+    if (why == NUMAPOOL_E_CLOSED) {
+        MUST(numapool_submit(load_pool, run_plain, arg) == NUMAPOOL_E_CLOSED);
+    }
     mark(arg, DROPPED);
 }
 
@@ -120,7 +123,11 @@ static void run_parent(void *arg)
 {
     mark(arg, RAN);
     uint64_t child = load.tasks + id_of(arg) / CHILD_EVERY;
-    if (numapool_submit(load_pool, run_plain, &load.ended[child]) == NUMAPOOL_OK) {
+    struct numapool_task task = {.run = run_plain, .arg = &load.ended[child], .drop = dropped};
+    int result = child % 2 == 0 && (load.shape.mix & LOAD_DROP_ALL) == 0
+                     ? numapool_submit(load_pool, task.run, task.arg)
+                     : numapool_submit_task(load_pool, &task);
+    if (result == NUMAPOOL_OK) {
         load.accepted[child] = 1;
     } else {
         (void)__atomic_add_fetch(&load.refusals, 1, __ATOMIC_RELAXED);
@@ -296,12 +303,11 @@ static void make_pool(const struct load_shape *shape)
 void load_begin(const struct load_shape *shape, uint64_t tasks)
 {
     MUST(tasks <= ROUND_TASKS);
-    memset(load.ended, 0, TABLE_BYTES);
-    memset(load.accepted, 0, TABLE_BYTES);
+    load_clear();
     load.shape = *shape;
     load.tasks = tasks;
     load.next = 0;
-    load.refusals = 0;
+    load.refusals = load.foreign = 0;
     load.stopping = load.half_way = false;
     load.threads = threads_now();
     load.descriptors = descriptors_now();
@@ -325,6 +331,11 @@ void load_begin(const struct load_shape *shape, uint64_t tasks)
 bool load_goes_on(void)
 {
     return __atomic_load_n(&load.producers_left, __ATOMIC_SEQ_CST) != 0;
+}
+
+void load_foreign(uint64_t tasks)
+{
+    load.foreign = tasks;
 }
 
 void load_stop(void)
@@ -354,7 +365,7 @@ static void check_stats(void)
 {
     struct numapool_stats stats = {.struct_size = sizeof stats};
     MUST(numapool_stats(load_pool, &stats) == NUMAPOOL_OK);
-    uint64_t accepted = 0, run = 0, dropped_count = 0;
+    uint64_t accepted = load.foreign, run = load.foreign, dropped_count = 0;
     for (uint64_t i = 0; i < TABLE_BYTES; i++) {
         accepted += load.accepted[i];
         run += load.ended[i] == RAN;
@@ -374,7 +385,7 @@ static void check_stats(void)
     MUST(stats.workers_blocked == 0);
 }
 
-void load_judge(void)
+static void judge(void)
 {
     __atomic_store_n(&load.on, false, __ATOMIC_SEQ_CST);
     uint64_t lost = 0, twice = 0;
@@ -411,6 +422,16 @@ static void end_groups(void)
     }
 }
 
+void load_destroy(void)
+{
+    MUST(numapool_destroy(load_pool) == NUMAPOOL_OK);
+    if (load.group != NULL) { /* every member has been dropped or has run */
+        MUST(numapool_group_destroy(load.group) == NUMAPOOL_OK);
+        MUST(numapool_group_destroy(load.cancelled) == NUMAPOOL_OK);
+    }
+    judge();
+}
+
 void load_end(void)
 {
     load_await_producers();
@@ -418,7 +439,28 @@ void load_end(void)
     end_groups();
     check_stats();
     MUST(numapool_destroy(load_pool) == NUMAPOOL_OK);
-    load_judge();
+    judge();
+}
+
+void load_clear(void)
+{
+    memset(load.ended, 0, TABLE_BYTES);
+    memset(load.accepted, 0, TABLE_BYTES);
+}
+
+uint64_t load_judge_killed(void)
+{
+    uint64_t ended = 0;
+    for (uint64_t i = 0; i < TABLE_BYTES; i++) {
+        unsigned times = load.ended[i] % DROPPED + load.ended[i] / DROPPED;
+        total.twice += times > 1;
+        total.run += load.ended[i] % DROPPED;
+        total.dropped += load.ended[i] / DROPPED;
+        total.accepted += load.accepted[i];
+        ended += times;
+    }
+    MUST(total.twice == 0);
+    return ended;
 }
 
 void load_rounds(void (*body)(unsigned round, uint64_t tasks))
@@ -479,8 +521,9 @@ static void *watch_dog(void *arg)
 
 static uint8_t *make_table(void)
 {
+    /* Shared, so that a parent sees how far a child came. */
     void *table =
-        mmap(NULL, TABLE_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+        mmap(NULL, TABLE_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     MUST(table != MAP_FAILED);
     return table;
 }

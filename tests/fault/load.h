@@ -57,9 +57,17 @@ void load_await_producers(void);
 uint64_t load_ended(void); /* tasks that have ended so far, counted anew each time */
 void load_end(void);
 
-/* The same in pieces: load_end = load_await_producers, drain, destroy, load_judge. */
-void load_judge(void);
+/* So many tasks that are not of the table were accepted and have run. */
+void load_foreign(uint64_t tasks);
+
+/* The end without a drain, after load_await_producers(): what waits is dropped. */
+void load_destroy(void);
 void load_stop(void); /* producers stop at the next number */
+
+/* After the process of a load was killed, in its parent: nothing came twice. What was accepted and had
+   not run is gone with the process. Returns how many had ended. */
+uint64_t load_judge_killed(void);
+void load_clear(void); /* the table, before */
 
 /* A round of the fault for every million tasks or part of it: body gets the tasks of its round. */
 void load_rounds(void (*body)(unsigned round, uint64_t tasks));
