@@ -4,8 +4,10 @@
 #include "base/check.h"
 
 /* A claim is held for some twenty instructions and a few cache misses. Someone who holds it through
-   this many pauses is not running. */
+   this many pauses is not running. The interleaving checker has its own number. */
+#ifndef CLAIM_TURNS
 #define CLAIM_TURNS 200
+#endif
 
 size_t npi_ring_bytes(uint64_t capacity)
 {

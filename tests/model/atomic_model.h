@@ -20,6 +20,8 @@ void model_plain_read(const void *object);
 void model_plain_write(const void *object);
 void model_pause(void);
 
+extern int model_claim_turns; /* what CLAIM_TURNS of queue/ring.c is here */
+
 #define NPI_MODEL_LOAD(prefix, word, type, name, order)                                            \
     static inline type prefix##_load_##name(const word *a)                                         \
     {                                                                                              \

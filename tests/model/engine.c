@@ -65,7 +65,7 @@ static unsigned replayed(char kind, unsigned n, const uint8_t *values)
 
 unsigned choose(char kind, unsigned n, const uint8_t *values)
 {
-    if (n < 2) {
+    if (n < 2 || run.prologue) {
         return 0;
     }
     if (trail_used == TRAIL || n > OPTIONS) {

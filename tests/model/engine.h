@@ -65,6 +65,10 @@ void model_run(const struct model_case *program, const struct model_options *opt
 /* Returns its number. A daemon need not end: the execution is over when all others have. */
 int model_spawn(const char *name, void (*body)(void *), void *arg);
 int model_spawn_daemon(const char *name, void (*body)(void *), void *arg);
+/* Begins when all others have come to rest for the first time; until then no thread is preempted and
+   nothing else deviates, so that a case can begin in the middle: with workers that sleep. */
+int model_spawn_late(const char *name, void (*body)(void *), void *arg);
+void model_name(int thread, const char *name); /* kept, not copied */
 void model_join(int thread);
 bool model_ended(int thread);
 /* The calling thread may stop once, before any of its accesses, until all others have come to rest.

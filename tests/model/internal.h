@@ -12,7 +12,7 @@
 
 typedef uint32_t clocks[MODEL_THREADS];
 
-enum thread_state { RUNNABLE, YIELDED, PARKED, LOCKED_OUT, JOINING, FROZEN, DONE };
+enum thread_state { LATE, RUNNABLE, YIELDED, PARKED, LOCKED_OUT, JOINING, FROZEN, DONE };
 
 struct buffered {
     struct location *location;
@@ -53,6 +53,8 @@ struct run {
     struct thread threads[MODEL_THREADS];
     uint64_t queue_number;
     uint64_t now_ns;
+    bool prologue;        /* late threads have not begun */
+    unsigned idle_rounds; /* of threads that yield, without anything written */
     unsigned late_rescues;
     bool failed, abandoned;
     char message[256];

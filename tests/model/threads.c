@@ -7,6 +7,11 @@
 /* Rescues by a time-out after all but daemons have ended. */
 #define LATE_RESCUES 8
 
+/* Threads that yield to each other, and nothing is written: after so many rounds time passes, after so
+   many nothing will ever change. */
+#define ROUNDS_PATIENT 2
+#define ROUNDS_MOST 32
+
 static void **local_word;
 
 void model_thread_local(void **word)
@@ -27,7 +32,9 @@ void threads_begin(void)
     run.current = NOBODY;
     run.queue_number = 0;
     run.now_ns = 1000000000;
+    run.prologue = false;
     run.late_rescues = 0;
+    run.idle_rounds = 0;
     run.step = 0;
     if (local_word != NULL) {
         *local_word = NULL;
@@ -48,6 +55,7 @@ static int spawn(const char *name, void (*run_body)(void *), void *arg, bool dae
     thread->body = run_body;
     thread->arg = arg;
     thread->name = name;
+    thread->state = RUNNABLE;
     thread->daemon = daemon;
     if (run.current != NOBODY) {
         memcpy(thread->clock, self()->clock, sizeof(clocks));
@@ -66,6 +74,21 @@ int model_spawn(const char *name, void (*run_body)(void *), void *arg)
 int model_spawn_daemon(const char *name, void (*run_body)(void *), void *arg)
 {
     return spawn(name, run_body, arg, true);
+}
+
+int model_spawn_late(const char *name, void (*run_body)(void *), void *arg)
+{
+    int number = spawn(name, run_body, arg, false);
+    if (number >= 0) {
+        run.threads[number].state = LATE;
+        run.prologue = true;
+    }
+    return number;
+}
+
+void model_name(int thread, const char *name)
+{
+    run.threads[thread].name = name;
 }
 
 bool model_ended(int thread)
@@ -140,6 +163,28 @@ static void take_turn(int next)
     go_to(next);
 }
 
+/* Everybody knows what the prologue did. */
+static bool end_prologue(void)
+{
+    if (!run.prologue) {
+        return false;
+    }
+    run.prologue = false;
+    clocks all = {0};
+    for (int i = 0; i < run.count; i++) {
+        memory_drain(&run.threads[i]);
+        clocks_join(all, run.threads[i].clock);
+    }
+    for (int i = 0; i < run.count; i++) {
+        clocks_join(run.threads[i].clock, all);
+        run.threads[i].clock[i]++;
+        if (run.threads[i].state == LATE) {
+            run.threads[i].state = RUNNABLE;
+        }
+    }
+    return true;
+}
+
 /* Nobody can run: what happens then, in this order. False: nothing. */
 static bool rescue(void)
 {
@@ -153,7 +198,10 @@ static bool rescue(void)
         }
         all_ended = all_ended && (thread->state == DONE || thread->daemon);
     }
-    if (any) {
+    if (any && run.idle_rounds++ < ROUNDS_PATIENT) {
+        return true;
+    }
+    if (end_prologue()) {
         return true;
     }
     struct thread *first = NULL;
@@ -165,7 +213,14 @@ static bool rescue(void)
         }
     }
     if (first != NULL && (!all_ended || run.late_rescues++ < LATE_RESCUES)) {
+        run.idle_rounds = 0;
         time_out(first);
+        return true;
+    }
+    if (any) {
+        if (run.idle_rounds > ROUNDS_MOST) {
+            model_fail("livelock: threads go round and nobody can change anything");
+        }
         return true;
     }
     for (int i = 0; i < run.count; i++) {
@@ -250,13 +305,21 @@ static void body(void)
 void threads_start(void)
 {
     uint8_t options[MODEL_THREADS];
+    unsigned count = 0;
     for (int i = 0; i < run.count; i++) {
-        options[i] = (uint8_t)i;
+        if (run.threads[i].state == LATE) {
+            continue;
+        }
+        options[count++] = (uint8_t)i;
     }
-    if (run.count == 0) {
+    if (count == 0 && end_prologue()) {
+        threads_start();
         return;
     }
-    int first = options[choose('r', (unsigned)run.count, options)];
+    if (count == 0) {
+        return;
+    }
+    int first = options[choose('r', count, options)];
     run.current = first;
     if (local_word != NULL) {
         *local_word = run.threads[first].local;
@@ -266,6 +329,7 @@ void threads_start(void)
 
 void progress(void)
 {
+    run.idle_rounds = 0;
     for (int i = 0; i < run.count; i++) {
         if (run.threads[i].state == YIELDED && i != run.current) {
             run.threads[i].state = RUNNABLE;
