@@ -21,9 +21,11 @@
  * otherwise; none may be called from a signal handler. The one thing the caller has to arrange is
  * that no other thread still uses a pool, a group or a configuration while it is being destroyed.
  *
- * Order. Tasks that one thread submits to one shard in one class are started in the order of their
- * submits, as long as no submitting thread is preempted in the middle of a submit (then its task
- * alone is late) and no overflow is forwarded. Starting in order is not finishing in order.
+ * Order. Tasks that one thread submits to one shard in one class are taken by workers in the order of
+ * their submits, as long as no submitting thread is preempted in the middle of a submit (then its task
+ * alone is late) and no overflow is forwarded. With one worker they start in that order; of several
+ * one may be preempted between taking a task and starting it. Starting in order is not finishing in
+ * order.
  *
  * Stability. Symbols are versioned; structs begin with their size where they may grow, and grow
  * only at their end; numbers never change their meaning within a major version.

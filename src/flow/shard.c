@@ -17,10 +17,11 @@ static uint64_t depth_elsewhere(const struct npi_shard *shard, const struct npi_
     return depth;
 }
 
-static uint64_t room(struct npi_shard *shard, struct npi_ring *ring, uint64_t bound, unsigned count)
+static uint64_t room(struct npi_shard *shard, struct npi_ring *ring, bool lanes, uint64_t bound,
+                     unsigned count)
 {
     uint64_t elsewhere = 0;
-    if (NPI_UNLIKELY(npi_a64_load_sc(&shard->lanes_used) != 0)) { /* @lane-opened */
+    if (NPI_UNLIKELY(lanes)) {
         elsewhere = depth_elsewhere(shard, ring);
     }
     uint64_t depth = npi_ring_depth_cached(ring) + elsewhere;
@@ -30,22 +31,56 @@ static uint64_t room(struct npi_shard *shard, struct npi_ring *ring, uint64_t bo
     return depth < bound ? bound - depth : 0;
 }
 
+/* The least stamp a task may get that is queued in `mine` while several lanes are in use. */
+static uint64_t least_stamp(const struct npi_shard *shard, const struct npi_ring *mine)
+{
+    uint64_t least = npi_a64_load_relaxed(&mine->newest);
+    for (unsigned lane = 0; lane < NPI_LANES; lane++) {
+        uint64_t next = npi_a64_load_relaxed(&shard->lanes[lane].newest) + 1;
+        if (&shard->lanes[lane] != mine && (int64_t)(next - least) > 0) {
+            least = next;
+        }
+    }
+    return least;
+}
+
+/* Puts tasks where their claim's holder is about to publish them, with stamps as "Order" wants. */
+static void put_stamped(struct npi_shard *shard, struct npi_ring *ring, bool lanes,
+                        enum npi_class rank, const struct npi_item *items, unsigned count)
+{
+    uint64_t least = npi_a64_load_relaxed(&ring->newest);
+    if (NPI_UNLIKELY(lanes)) {
+        least = least_stamp(shard, ring);
+    }
+    for (unsigned i = 0; i < count; i++) {
+        npi_ring_put(ring, rank, i, &items[i]);
+        uint64_t stamp = items[i].hot[NPI_TASK_STAMP];
+        if (NPI_UNLIKELY((int64_t)(stamp - least) < 0)) {
+            npi_ring_amend(ring, rank, i, NPI_TASK_STAMP, least);
+        } else {
+            least = stamp;
+        }
+    }
+    npi_a64_store_relaxed(&ring->newest, least);
+}
+
 /* Queues what fits into a lane whose claim we hold, and gives the claim up. */
 static int fill_lane(struct npi_shard *shard, unsigned lane, enum npi_class rank,
                      const struct npi_item *items, unsigned count, uint64_t bound)
 {
     struct npi_ring *ring = &shard->lanes[lane];
-    if (lane != 0) {
-        npi_a64_store_sc(&shard->lanes_used, 1); /* @lane-opened */
+    bool lanes = lane != 0;
+    if (lanes) {
+        npi_a64_store_sc(&shard->lanes_used, NPI_LANES_OPEN); /* @lane-opened */
+    } else {
+        lanes = npi_a64_load_sc(&shard->lanes_used) != NPI_LANES_FIRST; /* @lane-opened */
     }
     int result = NPI_PUSH_CLOSED;
     if (npi_a32_load_sc(&shard->pool->phase) == NPI_PHASE_OPEN) { /* @pool-closed */
-        uint64_t free = room(shard, ring, bound, count);
+        uint64_t free = room(shard, ring, lanes, bound, count);
         unsigned taken = free < count ? (unsigned)free : count;
-        for (unsigned i = 0; i < taken; i++) {
-            npi_ring_put(ring, rank, i, &items[i]);
-        }
         if (taken != 0) {
+            put_stamped(shard, ring, lanes, rank, items, taken);
             npi_ring_publish(ring, rank, taken);
         }
         result = (int)taken;
@@ -57,9 +92,9 @@ static int fill_lane(struct npi_shard *shard, unsigned lane, enum npi_class rank
 int npi_shard_push(struct npi_shard *shard, enum npi_class rank, const struct npi_item *items,
                    unsigned count, uint64_t bound)
 {
-    /* With further lanes in use somebody was found not to run a moment ago. Waiting for a claim is
+    /* With further lanes open somebody was found not to run a moment ago. Waiting for a claim is
        then tried last: it is 5 us that every submit would pay as long as that one is stopped. */
-    bool in_a_hurry = npi_a64_load_relaxed(&shard->lanes_used) != 0;
+    bool in_a_hurry = npi_a64_load_relaxed(&shard->lanes_used) == NPI_LANES_OPEN;
     for (unsigned round = in_a_hurry ? 0 : 1; round < 2; round++) {
         for (unsigned lane = 0; lane < NPI_LANES; lane++) {
             struct npi_ring *ring = &shard->lanes[lane];
@@ -84,15 +119,24 @@ static bool further_lanes_quiet(const struct npi_shard *shard)
 
 void npi_shard_close_lanes(struct npi_shard *shard)
 {
-    if (npi_a64_load_relaxed(&shard->lanes_used) == 0 || !further_lanes_quiet(shard) ||
-        !npi_ring_claim(&shard->lanes[0], 1)) {
+    uint64_t used = npi_a64_load_relaxed(&shard->lanes_used);
+    if (used == NPI_LANES_FIRST) {
         return;
     }
-    /* Nobody else reads the word to bound the depth while we hold the first claim. Who claims a
-       further lane now either is seen below, or stores its 1 after our 0. */
-    npi_a64_store_sc(&shard->lanes_used, 0);
     if (!further_lanes_quiet(shard)) {
-        npi_a64_store_sc(&shard->lanes_used, 1);
+        if (used == NPI_LANES_OPEN && npi_a64_load_relaxed(&shard->lanes[0].claim) == 0) {
+            (void)npi_a64_cas_relaxed(&shard->lanes_used, &used, NPI_LANES_EMPTYING);
+        }
+        return;
+    }
+    if (!npi_ring_claim(&shard->lanes[0], 1)) {
+        return;
+    }
+    /* Holders of further lanes add all lanes up without asking this word, holders of the first lane
+       are kept out. Who claims a further lane now either is seen below, or stores after us. */
+    npi_a64_store_sc(&shard->lanes_used, NPI_LANES_FIRST);
+    if (!further_lanes_quiet(shard)) {
+        npi_a64_store_sc(&shard->lanes_used, used);
     }
     npi_ring_unclaim(&shard->lanes[0]);
 }
@@ -117,8 +161,8 @@ static bool find_oldest(struct npi_shard *shard, enum npi_class rank, struct lan
 }
 
 /* With several lanes in use. Whatever its thread submitted before the task we take has been taken:
-   each was published before that one, so the second look finds it if it waits, in its lane behind
-   nothing that is newer than our task, since a stamp is older than its task's claim. */
+   each was published before that one, so the second look finds it if it waits, or one before it in
+   its lane; either has a lower stamp than our task. */
 static unsigned take_oldest(struct npi_shard *shard, enum npi_class rank, uint64_t refuse,
                             struct npi_item *items)
 {
@@ -145,8 +189,8 @@ static unsigned take_ranked(struct npi_shard *shard, enum npi_class rank, uint64
         uint64_t head = npi_ring_head(ring, rank);
         unsigned count = npi_ring_copy(ring, rank, head, refuse, items, max);
         /* After the copy: if these tasks' thread had put an earlier one into a further lane, we see
-           that it was opened. */
-        if (NPI_UNLIKELY(npi_a64_load_relaxed(&shard->lanes_used) != 0)) {
+           that it is in use. */
+        if (NPI_UNLIKELY(npi_a64_load_relaxed(&shard->lanes_used) != NPI_LANES_FIRST)) {
             return take_oldest(shard, rank, refuse, items);
         }
         if (count == 0 || npi_ring_take_copied(ring, rank, head, count)) {

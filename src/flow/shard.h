@@ -10,15 +10,20 @@
  *                  sees the new phase and publishes nothing, or drain, which waits until every
  *                  claim was seen free, sees what it published.
  * @lane-opened     lanes_used is stored (sc) after the claim of a further lane, before its holder adds up
- *                  the lanes; holders of the first lane load it (sc) after their claim. One of two
- *                  such holders sees the other. It is cleared under the claim of the first lane.
+ *                  the lanes, which it always does; holders of the first lane load it (sc) after
+ *                  their claim. One of two such holders sees the other. It is cleared under the claim
+ *                  of the first lane.
  *                  Takers load it after they copied from the first lane: if the thread of the task they
- *                  copied had used a further lane before, they see the 1, since that thread published
+ *                  copied had used a further lane before, they see that, since that thread published
  *                  later in the first lane (acquire of its tail).
  *
- * Order: with several lanes in use the oldest stamp goes first, and stamps are older than the claims
- * they were pushed under. So the tasks of one thread are taken in their order whatever lanes they went
- * through, and one that stopped inside its claim delays its own task alone.
+ * Order: with several lanes in use the oldest stamp goes first. A stamp is the clock's reading at the
+ * submit, raised under the claim where that is needed for two things to hold on any clock, also one
+ * that stands still between two submits or differs between processors: within a lane stamps never
+ * fall; and a task that is queued while several lanes are in use gets a higher one than all that are
+ * published in the others, of which its thread sees at least its own (`newest`, which only grows, is
+ * read after it was written by the same thread). So the tasks of one thread are taken in their order
+ * whatever lanes they went through, and one that stopped inside its claim delays its own task alone.
  */
 #ifndef NPI_FLOW_SHARD_H
 #define NPI_FLOW_SHARD_H
@@ -93,7 +98,7 @@ struct npi_shard {
     /* written once per tick, read by every submit */
     NPI_APART npi_a64
         fast_tasks[NPI_CLASS_COUNT]; /* below this depth a submit asks nothing further */
-    npi_a64 lanes_used;
+    npi_a64 lanes_used;              /* enum npi_lanes */
     npi_a64 view_version;
     npi_a64 view_words[NPI_SHARD_VIEW_WORDS];
 
@@ -139,6 +144,13 @@ struct npi_shard {
     struct npi_control *control;
 };
 
+/* Which lanes may hold tasks. */
+enum npi_lanes {
+    NPI_LANES_FIRST = 0,    /* the first */
+    NPI_LANES_OPEN = 1,     /* all; who finds the first claimed goes on to the next at once */
+    NPI_LANES_EMPTYING = 2, /* all; new tasks wait for the first as if it were alone */
+};
+
 enum npi_push {
     NPI_PUSH_NO_ROOM = 0,
     NPI_PUSH_CLOSED = -1, /* the pool takes no new tasks */
@@ -168,8 +180,9 @@ void npi_shard_discount_thread(struct npi_shard *shard);
 bool npi_shard_uncount_thread(struct npi_shard *shard, uint32_t keep);
 void npi_shard_recount_thread(struct npi_shard *shard);
 
-/* Forgets that further lanes were ever used, when they are empty: with them in use every submit adds
-   up all lanes. */
+/* Control's, each tick: ends the use of further lanes, since with them in use every submit adds up all
+   lanes and every take compares them. Nobody stands in the first lane: they are no longer filled.
+   They are empty: closed. A busy shard would otherwise use them until its load ends. */
 void npi_shard_close_lanes(struct npi_shard *shard);
 
 /* After a push. */

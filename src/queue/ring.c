@@ -35,6 +35,7 @@ void npi_ring_init(struct npi_ring *ring, uint64_t capacity, void *memory, uint6
         npi_a64_init(&ring->head[c], start);
     }
     npi_a64_init(&ring->claim, 0);
+    npi_a64_init(&ring->newest, 0);
     ring->tail_sum = start * NPI_RING_CLASSES;
     ring->head_sum_seen = ring->tail_sum;
 }
@@ -79,6 +80,13 @@ void npi_ring_put(struct npi_ring *ring, unsigned rank, uint64_t offset,
             npi_a64_store_relaxed(&more->word[i], item->more[i]);
         }
     }
+}
+
+void npi_ring_amend(struct npi_ring *ring, unsigned rank, uint64_t offset, unsigned word,
+                    uint64_t value)
+{
+    uint64_t at = (npi_a64_load_relaxed(&ring->tail[rank]) + offset) & ring->mask;
+    npi_a64_store_relaxed(&ring->slots[rank][at].word[word], value);
 }
 
 void npi_ring_publish(struct npi_ring *ring, unsigned rank, uint64_t count)

@@ -14,6 +14,7 @@
  *   word        written by         read by      why this order
  *   claim       producers          producers,   sc: also the first half of @sleep-announced (gate.h)
  *                                  sleepers
+ *   newest      claim holder       anybody      relaxed: flow/shard.h says what for
  *   tail[c]     claim holder       consumers    release: carries @ring-filled
  *   head[c]     consumers          all          acq_rel: carries @ring-emptied, decides who took
  *   slot words  claim holder       consumers    relaxed: published by tail; a reader that lost the
@@ -71,13 +72,14 @@ struct npi_ring {
     npi_a64 tail[NPI_RING_CLASSES];
     uint64_t tail_sum; /* owned by the claim holder, as the next word */
     uint64_t head_sum_seen;
+    npi_a64 newest; /* the user's: written by the claim holder, read by anybody */
 
     /* consumers */
     NPI_APART npi_a64 head[NPI_RING_CLASSES];
 };
 
 NPI_ASSERT_APART(struct npi_ring, mask, claim);
-NPI_ASSERT_APART(struct npi_ring, head_sum_seen, head);
+NPI_ASSERT_APART(struct npi_ring, newest, head);
 
 /* Bytes of memory a ring of a capacity needs beside its struct. */
 size_t npi_ring_bytes(uint64_t capacity);
@@ -98,6 +100,9 @@ static inline uint64_t npi_ring_depth_cached(const struct npi_ring *ring)
 uint64_t npi_ring_depth_refreshed(struct npi_ring *ring); /* exact when nobody takes meanwhile */
 void npi_ring_put(struct npi_ring *ring, unsigned rank, uint64_t offset,
                   const struct npi_item *item);
+/* One hot word of a task that was put and is not published yet. */
+void npi_ring_amend(struct npi_ring *ring, unsigned rank, uint64_t offset, unsigned word,
+                    uint64_t value);
 void npi_ring_publish(struct npi_ring *ring, unsigned rank, uint64_t count);
 void npi_ring_unclaim(struct npi_ring *ring);
 

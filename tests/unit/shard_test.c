@@ -1,4 +1,5 @@
-/* A shard's queue and gate with one thread: bounds over all lanes, order, counts, waking. */
+/* A shard's queue and gate with one thread: bounds, order, counts, waking. shard_lanes_test has what
+   several lanes add. */
 #include "unit/shard_support.h"
 
 static struct test_shard test;
@@ -139,135 +140,6 @@ static void what_a_taker_refuses_stays(void **state)
     assert_int_equal(items[0].hot[NPI_TASK_ARG], 2);
     assert_int_equal(npi_shard_take(shard, NPI_META_STRICT, items, 2), 0);
     assert_int_equal(take(), 1);
-}
-
-/* ------------------------------------------------------------------------- several lanes */
-
-static void a_held_lane_is_gone_round(void **state)
-{
-    (void)state;
-    test_shard_init(&test, 8, 1);
-    assert_int_equal(push(1, 1, NPI_CLASS_NORMAL, 8), 1);
-    for (unsigned held = 0; held < NPI_LANES; held++) {
-        assert_int_equal(lanes_used(), held > 0);
-        assert_true(npi_ring_claim(&shard->lanes[held], 1));
-        assert_false(npi_shard_claims_free(shard));
-        if (held + 1 < NPI_LANES) {
-            assert_int_equal(push(2 + held, 2 + held, NPI_CLASS_NORMAL, 8), 1);
-            assert_int_equal(npi_ring_waiting(&shard->lanes[held + 1], NPI_CLASS_NORMAL), 1);
-        }
-    }
-    assert_int_equal(push(9, 9, NPI_CLASS_NORMAL, 8), NPI_PUSH_BUSY);
-    assert_int_equal(npi_shard_waiting(shard), NPI_LANES);
-    /* All wait for takers, though four producers have stopped. */
-    for (uint64_t value = 1; value <= NPI_LANES; value++) {
-        assert_int_equal(take(), value);
-    }
-    assert_int_equal(take(), 0);
-    assert_int_equal(npi_shard_depth(shard), NPI_LANES);
-    for (unsigned lane = 0; lane < NPI_LANES; lane++) {
-        assert_false(npi_shard_quiet(shard));
-        npi_ring_unclaim(&shard->lanes[lane]);
-    }
-    assert_true(npi_shard_quiet(shard));
-    assert_int_equal(push(10, 10, NPI_CLASS_NORMAL, 8), 1);
-    assert_int_equal(npi_ring_waiting(&shard->lanes[0], NPI_CLASS_NORMAL), 1);
-}
-
-static void the_bound_holds_over_all_lanes(void **state)
-{
-    (void)state;
-    for (uint64_t bound = 1; bound <= 8; bound++) {
-        for (uint64_t before = 0; before < bound; before++) {
-            for (uint64_t claimed = 1; claimed <= 4; claimed++) {
-                test_shard_init(&test, 8, 1);
-                for (uint64_t i = 0; i < before; i++) {
-                    assert_int_equal(push(i + 1, i, NPI_CLASS_NORMAL, bound), 1);
-                }
-                /* Tasks about to be published count, wherever they are. */
-                assert_true(npi_ring_claim(&shard->lanes[0], claimed));
-                uint64_t room = bound > before + claimed ? bound - before - claimed : 0;
-                for (uint64_t i = 0; i < room; i++) {
-                    assert_int_equal(push(100 + i, 100 + i, NPI_CLASS_CRITICAL, bound), 1);
-                }
-                assert_int_equal(push(200, 200, NPI_CLASS_NORMAL, bound), NPI_PUSH_NO_ROOM);
-                assert_int_equal(npi_shard_depth(shard), before + claimed + room);
-                npi_ring_unclaim(&shard->lanes[0]);
-                /* The first lane's users see what waits in the others. */
-                for (uint64_t i = before + room; i < bound; i++) {
-                    assert_int_equal(push(300 + i, 300 + i, NPI_CLASS_NORMAL, bound), 1);
-                }
-                assert_int_equal(push(400, 400, NPI_CLASS_NORMAL, bound), NPI_PUSH_NO_ROOM);
-                assert_int_equal(npi_shard_waiting(shard), bound);
-                test_shard_fini(&test);
-            }
-        }
-    }
-    test_shard_init(&test, 8, 1);
-}
-
-/* Puts a task into a lane of our choice. */
-static void push_lane(unsigned lane, uint64_t value, uint64_t stamp)
-{
-    for (unsigned i = 0; i < lane; i++) {
-        assert_true(npi_ring_claim(&shard->lanes[i], 1));
-    }
-    assert_int_equal(push(value, stamp, NPI_CLASS_NORMAL, 16), 1);
-    for (unsigned i = 0; i < lane; i++) {
-        npi_ring_unclaim(&shard->lanes[i]);
-    }
-    assert_true(npi_shard_claims_free(shard));
-}
-
-static void the_oldest_goes_first_whatever_its_lane(void **state)
-{
-    (void)state;
-    /* Stamps run freely: also over the end of their 64 bits. */
-    static const uint64_t bases[] = {1000, UINT64_MAX - 3, UINT64_C(1) << 63};
-    for (size_t b = 0; b < sizeof bases / sizeof bases[0]; b++) {
-        static const unsigned lanes[] = {2, 0, 3, 3, 1, 0, 2, 1, 0};
-        test_shard_init(&test, 16, 1);
-        for (uint64_t i = 0; i < sizeof lanes / sizeof lanes[0]; i++) {
-            push_lane(lanes[i], i + 1, bases[b] + i);
-        }
-        uint64_t stamp;
-        assert_true(npi_shard_head_stamp(shard, NPI_CLASS_NORMAL, &stamp));
-        assert_int_equal(stamp, bases[b]);
-        for (uint64_t i = 1; i <= sizeof lanes / sizeof lanes[0]; i++) {
-            assert_int_equal(take(), i);
-        }
-        assert_int_equal(take(), 0);
-        test_shard_fini(&test);
-    }
-    test_shard_init(&test, 8, 1);
-}
-
-static void further_lanes_are_closed_when_empty(void **state)
-{
-    (void)state;
-    test_shard_init(&test, 8, 1);
-    npi_shard_close_lanes(shard);
-    push_lane(1, 1, 1);
-    assert_int_equal(lanes_used(), 1);
-    npi_shard_close_lanes(shard); /* not empty */
-    assert_int_equal(lanes_used(), 1);
-    assert_int_equal(take(), 1);
-    assert_true(npi_ring_claim(&shard->lanes[2], 1));
-    npi_shard_close_lanes(shard); /* somebody may be about to fill one */
-    assert_int_equal(lanes_used(), 1);
-    npi_ring_unclaim(&shard->lanes[2]);
-    assert_true(npi_ring_claim(&shard->lanes[0], 1));
-    npi_shard_close_lanes(shard); /* the first lane has no say in it, but has to be free */
-    assert_int_equal(lanes_used(), 1);
-    npi_ring_unclaim(&shard->lanes[0]);
-    assert_int_equal(push(2, 2, NPI_CLASS_NORMAL, 8), 1);
-    npi_shard_close_lanes(shard);
-    assert_int_equal(lanes_used(), 0);
-    assert_true(npi_shard_claims_free(shard));
-    assert_int_equal(take(), 2);
-    push_lane(1, 3, 3);
-    assert_int_equal(lanes_used(), 1);
-    assert_int_equal(take(), 3);
 }
 
 /* -------------------------------------------------------------------------------- waking */
@@ -414,10 +286,6 @@ int main(void)
         cmocka_unit_test_teardown(a_closed_pool_takes_nothing, fini),
         cmocka_unit_test_teardown(counts_follow_every_task, fini),
         cmocka_unit_test_teardown(what_a_taker_refuses_stays, fini),
-        cmocka_unit_test_teardown(a_held_lane_is_gone_round, fini),
-        cmocka_unit_test_teardown(the_bound_holds_over_all_lanes, fini),
-        cmocka_unit_test_teardown(the_oldest_goes_first_whatever_its_lane, fini),
-        cmocka_unit_test_teardown(further_lanes_are_closed_when_empty, fini),
         cmocka_unit_test_teardown(a_push_wakes_one, fini),
         cmocka_unit_test_teardown(a_worker_that_wakes_itself_is_not_roused, fini),
         cmocka_unit_test_teardown(at_the_limit_nobody_is_woken, fini),
