@@ -62,6 +62,7 @@ static int restrict_to(struct npi_machine *machine, const struct npi_cpuset *all
     for (int id = npi_cpuset_next(allowed, -1); id >= 0; id = npi_cpuset_next(allowed, id)) {
         int slot = npi_machine_cpu_slot(machine, (unsigned)id);
         if (slot >= 0)
+            /* NOLINTNEXTLINE(clang-analyzer-core.NullDereference): it was found there */
             cpus[kept++] = machine->cpus[slot];
         else
             cpus[kept++] = (struct npi_machine_cpu){(unsigned)id, -1, -1, -1, -1};
@@ -376,22 +377,33 @@ static bool is_path(const char *text)
     return strchr(text, '/') != NULL || (length > 4 && strcmp(text + length - 4, ".xml") == 0);
 }
 
-static char *xml_unfit(const char *path)
+/* False: *why says so, or is NULL for want of memory. */
+static bool xml_fits(const char *path, char **why)
 {
     struct stat file;
-    if (stat(path, &file) != 0)
-        return npi_text_format("%s: %s", path, strerror(errno));
-    if (!S_ISREG(file.st_mode))
-        return npi_text_format("%s is not a file", path);
+    if (stat(path, &file) != 0) {
+        /* NOLINTNEXTLINE(concurrency-mt-unsafe): the text of a known number */
+        *why = npi_text_format("%s: %s", path, strerror(errno));
+        return false;
+    }
+    if (!S_ISREG(file.st_mode)) {
+        *why = npi_text_format("%s is not a file", path);
+        return false;
+    }
     char *text = npi_sysfs_read(NULL, "%s", path);
-    if (text == NULL)
-        return npi_text_format("%s: %s", path, strerror(errno));
+    if (text == NULL) {
+        if (errno != ENOMEM)
+            /* NOLINTNEXTLINE(concurrency-mt-unsafe): the text of a known number */
+            *why = npi_text_format("%s: %s", path, strerror(errno));
+        return false;
+    }
     int line;
-    const char *why = npi_xml_unfit(text, &line);
+    const char *unfit = npi_xml_unfit(text, &line);
     free(text);
-    return why != NULL ? npi_text_format("%s:%d: %s; make such a file with `lstopo FILE.xml`", path,
-                                         line, why)
-                       : NULL;
+    if (unfit != NULL)
+        *why = npi_text_format("%s:%d: %s; make such a file with `lstopo FILE.xml`", path, line,
+                               unfit);
+    return unfit == NULL;
 }
 
 /* More CPUs than this and the text is a slip of the finger that would cost gigabytes. */
@@ -422,16 +434,20 @@ static double synthetic_cpus(const char *text)
     return product;
 }
 
-static char *synthetic_unfit(const char *text)
+static bool synthetic_fits(const char *text, char **why)
 {
+    bool plain = true;
     for (const char *at = text; *at != '\0'; at++)
-        if ((unsigned char)*at < 0x20 || (unsigned char)*at > 0x7e)
-            return npi_text_format("a machine text is plain ASCII on one line");
-    if (strlen(text) > 4096)
-        return npi_text_format("a machine text has at most 4096 characters");
-    if (synthetic_cpus(text) > SYNTHETIC_CPUS_MAX)
-        return npi_text_format("\"%s\" asks for more than %.0f CPUs", text, SYNTHETIC_CPUS_MAX);
-    return NULL;
+        plain = plain && (unsigned char)*at >= 0x20 && (unsigned char)*at <= 0x7e;
+    if (!plain)
+        *why = npi_text_format("a machine text is plain ASCII on one line");
+    else if (strlen(text) > 4096)
+        *why = npi_text_format("a machine text has at most 4096 characters");
+    else if (synthetic_cpus(text) > SYNTHETIC_CPUS_MAX)
+        *why = npi_text_format("\"%s\" asks for more than %.0f CPUs", text, SYNTHETIC_CPUS_MAX);
+    else
+        return true;
+    return false;
 }
 
 /* How large this machine is, so that a text of a larger one can be scaled to it. */
@@ -450,9 +466,9 @@ int npi_discover_text(struct npi_machine *machine, const char *text,
 {
     struct npi_machine fresh = {0};
     bool path = is_path(text);
-    *why = path ? xml_unfit(text) : synthetic_unfit(text);
-    if (*why != NULL)
-        return -EINVAL;
+    *why = NULL;
+    if (path ? !xml_fits(text, why) : !synthetic_fits(text, why))
+        return *why != NULL ? -EINVAL : -ENOMEM;
     int result = npi_hwloc_load(&fresh, path ? NPI_HWLOC_XML : NPI_HWLOC_SYNTHETIC, text,
                                 options->want_kinds);
     const char *wrong = NULL;

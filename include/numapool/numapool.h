@@ -272,8 +272,9 @@ NUMAPOOL_API NUMAPOOL_MUST_USE int numapool_drain(numapool *pool, uint64_t timeo
 NUMAPOOL_API int numapool_destroy(numapool *pool);
 
 /**
- * Changes the budget at run time, up or down; running tasks finish. At least one per shard remains,
- * and at most the larger of the budget at creation and twice the default.
+ * Changes the budget at run time, up or down; running tasks finish, and those inside
+ * numapool_block_begin() keep their replacements. At least one per shard remains, and at most the
+ * larger of the budget at creation and twice the default.
  *
  * Returns  OK, _E_INVALID (0, or above that bound), _E_CLOSED, _E_FORKED
  */
@@ -281,7 +282,10 @@ NUMAPOOL_API NUMAPOOL_MUST_USE int numapool_set_budget(numapool *pool, unsigned 
 
 /* ----------------------------------------------------------------------------------- submit */
 
-/** A task. It may end its thread (pthread_exit, cancellation): it then counts as run. */
+/**
+ * A task. It may end its thread (pthread_exit, cancellation): it then counts as run. It may fork: a
+ * child that returns from it ends its thread, its only one, and takes nothing else from the pool.
+ */
 typedef void numapool_fn(void *arg);
 
 /** Importance of a task: the share of a queue it may fill, and who is served first. */
@@ -382,7 +386,7 @@ NUMAPOOL_API NUMAPOOL_MUST_USE int numapool_group_create(numapool_group **group,
  *
  * Units    timeout_ns from now; 0 = look once, UINT64_MAX = no limit
  * Returns  OK, _E_TIMEDOUT, _E_INVALID, _E_FORKED, _E_DEADLOCK (the calling task is a member, or no
- *          replacement worker is left to run the members)
+ *          replacement worker is left to run the members, or from a drop on a worker)
  */
 NUMAPOOL_API NUMAPOOL_MUST_USE int numapool_group_wait(numapool_group *group, uint64_t timeout_ns);
 
@@ -525,7 +529,7 @@ NUMAPOOL_API NUMAPOOL_MUST_USE int numapool_shard_stats(numapool *pool, size_t s
  * All statistics in the Prometheus text format 0.0.4.
  *
  * @param needed  out, may be NULL: the size including the terminator. (NULL, 0, &needed) asks for it.
- * Returns        OK, _E_INVALID (the buffer is too short; *needed is set), _E_FORKED
+ * Returns        OK, _E_INVALID (the buffer is too short; *needed is set), _E_NOMEM, _E_FORKED
  */
 NUMAPOOL_API NUMAPOOL_MUST_USE int numapool_stats_prometheus(numapool *pool, char *buffer,
                                                              size_t size, size_t *needed);
