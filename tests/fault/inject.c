@@ -19,6 +19,7 @@
 
 static struct {
     uint64_t kth; /* 0 = none */
+    bool from;
     uint64_t permille;
     uint64_t calls, failed;
 } plans[INJECT_KINDS];
@@ -45,6 +46,12 @@ void inject_kth(enum inject_kind kind, uint64_t k)
     arm(kind, k, 0);
 }
 
+void inject_from_kth(enum inject_kind kind, uint64_t k)
+{
+    __atomic_store_n(&plans[kind].from, true, __ATOMIC_SEQ_CST);
+    arm(kind, k, 0);
+}
+
 void inject_share(enum inject_kind kind, unsigned permille)
 {
     arm(kind, 0, permille);
@@ -55,6 +62,7 @@ void inject_nothing(void)
     for (int kind = 0; kind < INJECT_KINDS; kind++) {
         __atomic_store_n(&plans[kind].kth, 0, __ATOMIC_SEQ_CST);
         __atomic_store_n(&plans[kind].permille, 0, __ATOMIC_SEQ_CST);
+        __atomic_store_n(&plans[kind].from, false, __ATOMIC_SEQ_CST);
     }
 }
 
@@ -83,7 +91,9 @@ static bool fails(enum inject_kind kind)
         random = (uintptr_t)here;
     }
     random = random * UINT64_C(6364136223846793005) + 1442695040888963407u;
-    if (call != kth && (random >> 33) % 1000 >= permille) {
+    bool its_turn = call == kth || (call > kth && kth != 0 &&
+                                    __atomic_load_n(&plans[kind].from, __ATOMIC_RELAXED));
+    if (!its_turn && (random >> 33) % 1000 >= permille) {
         return false;
     }
     (void)__atomic_add_fetch(&plans[kind].failed, 1, __ATOMIC_RELAXED);

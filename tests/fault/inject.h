@@ -28,6 +28,8 @@ const char *inject_name(enum inject_kind kind);
 
 /* The k-th call from now on fails (the first is 1), and only that one. */
 void inject_kth(enum inject_kind kind, uint64_t k);
+/* That one and all after it fail. */
+void inject_from_kth(enum inject_kind kind, uint64_t k);
 /* So many of a thousand calls fail, by chance. */
 void inject_share(enum inject_kind kind, unsigned permille);
 /* Nothing fails any more; counts stay. */

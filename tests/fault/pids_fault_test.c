@@ -5,7 +5,7 @@
 static void within_a_limit(void)
 {
     MUST(cage_enter() == 0);
-    MUST(cage_set("pids.max", "14") == 0);
+    MUST(cage_set("pids.max", "8") == 0); /* this one, three producers, and little for a pool */
     load_begin(&(struct load_shape){.nodes = 1,
                                     .workers = 60,
                                     .mode = NUMAPOOL_FIXED,
@@ -15,7 +15,7 @@ static void within_a_limit(void)
     for (unsigned turn = 0; load_goes_on(); turn++) {
         pause_us(5000);
         if (turn == 10) {
-            MUST(cage_set("pids.max", "18") == 0); /* some more may start now */
+            MUST(cage_set("pids.max", "12") == 0); /* some more may start now */
         }
     }
     load_end();
