@@ -182,6 +182,9 @@ static uint64_t live_beside(uint64_t *random)
     config.machine = soak_draw(random) % 2 ? "pack:2 [numa] core:1 pu:1" : NULL;
     config.workers_max = 4;
     config.memory_bytes = 1 << 20;
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+    config.stack_bytes = 2 << 20;
+#endif
     numapool *pool = NULL;
     int result = numapool_create(&pool, &config, NULL);
     if (result != NUMAPOOL_OK) {

@@ -82,6 +82,48 @@ static void the_checker_agrees_with_the_definition(void **state)
                 seen.false_empty != 0);
 }
 
+/* One planted fault each, in a history of two that is right without it. */
+static void each_fault_is_found_alone(void **state)
+{
+    (void)state;
+    const struct history_value right[2] = {{{1, 2}, {5, 6}, 1, 1}, {{3, 4}, {7, 8}, 1, 1}};
+    const struct history_span empty_right = {9, 10};
+    struct {
+        struct history_value values[2];
+        struct history_span empty;
+        struct history_faults wanted;
+    } cases[] = {
+        {.wanted = {0}},
+        {.wanted = {.fresh = 1}},
+        {.wanted = {.fresh = 1}},
+        {.wanted = {.repeated = 1}},
+        {.wanted = {.lost = 1}},
+        {.wanted = {.order = 1}},
+        {.wanted = {.false_empty = 1}},
+        {.wanted = {0}},
+    };
+    const size_t count = sizeof cases / sizeof cases[0];
+    for (size_t i = 0; i < count; i++) {
+        memcpy(cases[i].values, right, sizeof right);
+        cases[i].empty = empty_right;
+    }
+    cases[1].values[1].put = (struct history_span){11, 12}; /* taken before it was put */
+    cases[2].values[1].puts = 0;                            /* never put */
+    cases[3].values[0].takes = 2;
+    cases[4].values[1].takes = 0;
+    cases[4].empty = (struct history_span){0, 0};
+    cases[5].values[0].take = (struct history_span){9, 10}; /* the later one was out before it */
+    cases[5].empty = (struct history_span){11, 12};
+    cases[6].empty = (struct history_span){4, 4}; /* the first was in all the time */
+    cases[7].empty = (struct history_span){2, 3}; /* overlaps its put: allowed */
+    for (size_t i = 0; i < count; i++) {
+        struct history history = {cases[i].values, 2, &cases[i].empty, 1};
+        struct history_faults found;
+        assert_true(history_check(&history, &found));
+        assert_memory_equal(&found, &cases[i].wanted, sizeof found);
+    }
+}
+
 /* --------------------------------------------------------------------------- the recorder */
 
 #define EMPTIES_EACH 100000u
@@ -91,6 +133,7 @@ struct session {
     struct test_ring test;
     unsigned producers, consumers;
     uint32_t each; /* values per producer */
+    uint64_t seed;
     /* A fault on purpose: every so many values one is said to be in the queue and held back. 0 =
      * none. */
     uint32_t hold_back;
@@ -134,7 +177,7 @@ static void put(struct session *session, uint32_t first, unsigned count, unsigne
 static void produce(struct session *session, unsigned producer)
 {
     struct npi_prng prng;
-    npi_prng_seed(&prng, producer + 1);
+    npi_prng_seed(&prng, session->seed + producer + 1);
     uint32_t next = producer * session->each, last = next + session->each;
     while (next < last) {
         unsigned rank = npi_prng_below(&prng, NPI_RING_CLASSES);
@@ -168,7 +211,7 @@ static void note_empty(struct session *session, unsigned rank, struct history_sp
 static void consume(struct session *session, unsigned consumer)
 {
     struct npi_prng prng;
-    npi_prng_seed(&prng, consumer + 50);
+    npi_prng_seed(&prng, session->seed + consumer + 50);
     while (npi_a64_load_relaxed(&session->left) != 0) {
         struct npi_item items[BATCH_MAX];
         unsigned rank = npi_prng_below(&prng, NPI_RING_CLASSES);
@@ -285,36 +328,49 @@ static void a_value_held_back_is_found(void **state)
     assert_int_equal(faults.repeated | faults.lost, 0); /* counting does not see it */
 }
 
+/* Puts and takes; enough for a gate, and as many as somebody has the time for. */
+static double operations_wanted(void)
+{
+    const char *text = getenv("NPI_HISTORY_OPERATIONS");
+    return text != NULL ? strtod(text, NULL) : 1e7;
+}
+
 static void the_ring_is_first_in_first_out(void **state)
 {
     (void)state;
+    const double wanted = operations_wanted();
     static const struct {
         unsigned producers, consumers, capacity;
         uint32_t each;
     } settings[] = {
         {2, 2, 64, 300000}, {2, 2, 4, 100000}, {4, 1, 16, 80000},
-        {1, 4, 64, 300000}, {3, 3, 1, 10000},  {3, 3, 256, 150000},
+        {1, 4, 64, 600000}, {3, 3, 1, 10000},  {3, 3, 256, 200000},
     };
-    size_t operations = 0;
-    for (size_t i = 0; i < sizeof settings / sizeof settings[0]; i++) {
+    const size_t count = sizeof settings / sizeof settings[0];
+    double operations = 0;
+    uint64_t seed = test_seed();
+    for (size_t turn = 0; operations < wanted || turn < count; turn++) {
+        size_t i = turn % count;
         struct session session = {.producers = settings[i].producers,
                                   .consumers = settings[i].consumers,
-                                  .each = settings[i].each};
+                                  .each = settings[i].each,
+                                  .seed = seed + turn * 100};
         struct history_faults faults = record(&session, settings[i].capacity);
         assert_int_equal(faults.fresh, 0);
         assert_int_equal(faults.repeated, 0);
         assert_int_equal(faults.lost, 0);
         assert_int_equal(faults.order, 0);
         assert_int_equal(faults.false_empty, 0);
-        operations += (size_t)2 * settings[i].producers * settings[i].each;
+        operations += 2.0 * settings[i].producers * settings[i].each;
     }
-    assert_true(operations >= 1000000);
+    printf("%.3g operations\n", operations);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_checker_agrees_with_the_definition),
+        cmocka_unit_test(each_fault_is_found_alone),
         cmocka_unit_test(a_value_held_back_is_found),
         cmocka_unit_test(the_ring_is_first_in_first_out),
     };
