@@ -6,6 +6,8 @@
 #include "fault/load.h"
 
 #include <errno.h>
+#include <signal.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -78,6 +80,7 @@ static int status_of_child(void (*body)(void))
     MUST(child >= 0);
     if (child == 0) {
         (void)alarm(60);
+        (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
         body();
         _exit(99);
     }

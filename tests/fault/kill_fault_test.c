@@ -8,16 +8,18 @@
 #include <dirent.h>
 #include <errno.h>
 #include <signal.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #define CHILD_TASKS UINT64_C(250000)
 
-/* A name that outlives the process: anything but pipes, devices and what the kernel makes up. */
+/* A name that outlives the process: anything but pipes, devices, what the kernel makes up, and what
+   the test itself was started with. */
 static bool outlives(pid_t process, const char *fd)
 {
-    char path[320], target[256];
+    char path[320], target[256], inherited[256];
     struct stat about;
     (void)snprintf(path, sizeof path, "/proc/%d/fd/%s", (int)process, fd);
     ssize_t length = readlink(path, target, sizeof target - 1);
@@ -25,9 +27,15 @@ static bool outlives(pid_t process, const char *fd)
         return false; /* closed meanwhile */
     }
     target[length] = '\0';
+    (void)snprintf(path, sizeof path, "/proc/self/fd/%s", fd);
+    length = readlink(path, inherited, sizeof inherited - 1);
+    inherited[length > 0 ? length : 0] = '\0';
+    if (strcmp(target, inherited) == 0) {
+        return false;
+    }
     bool memory_file = strncmp(target, "/memfd:", 7) == 0;
     bool known = strncmp(target, "/proc/", 6) == 0 || strncmp(target, "/sys/", 5) == 0;
-    return memory_file || (S_ISREG(about.st_mode) && !known && strtol(fd, NULL, 10) > 2);
+    return memory_file || (S_ISREG(about.st_mode) && !known);
 }
 
 static void check_descriptors(pid_t process)
@@ -76,6 +84,7 @@ static uint64_t kill_one(unsigned round)
     if (child == 0) {
         (void)close(stream[0]);
         (void)alarm(100);
+        (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
         for (;;) {
             load_begin(&(struct load_shape){.nodes = 1u << round % 3, .mix = LOAD_ALL}, tasks);
             load_await_producers();
