@@ -33,8 +33,9 @@ int numapool_group_wait(numapool_group *group, uint64_t timeout_ns)
         return NUMAPOOL_E_FORKED;
     }
     struct npi_worker *self = npi_worker_self;
-    bool inside = self != NULL && self->task != NULL && self->shard->pool == group->pool;
-    if (inside && npi_item_group(self->task) == group) {
+    bool on_worker = self != NULL && self->shard->pool == group->pool;
+    bool in_task = self != NULL && self->task != NULL;
+    if (on_worker && in_task && npi_item_group(self->task) == group) {
         return NUMAPOOL_E_DEADLOCK;
     }
     uint64_t begin = npi_clock_now_ns();
@@ -45,15 +46,17 @@ int numapool_group_wait(numapool_group *group, uint64_t timeout_ns)
     if (timeout_ns == 0) {
         return NUMAPOOL_E_TIMEDOUT; /* a look is no waiting, and nobody has to stand in for it */
     }
-    if (!inside) {
-        return npi_group_await(group, until) ? NUMAPOOL_OK : NUMAPOOL_E_TIMEDOUT;
+    if (on_worker && !in_task) {
+        return NUMAPOOL_E_DEADLOCK; /* in a drop, which must not wait: nobody stands in for it */
     }
-    /* Waiting on a worker: its permit runs the members meanwhile. */
-    bool replaced = npi_worker_block_begin(self);
+    /* Waiting in a task: its permit runs others meanwhile. Members of another pool do without it. */
+    bool replaced = in_task && npi_worker_block_begin(self);
     int result = NUMAPOOL_E_DEADLOCK;
-    if (replaced) {
+    if (replaced || !on_worker) {
         result = npi_group_await(group, until) ? NUMAPOOL_OK : NUMAPOOL_E_TIMEDOUT;
     }
-    npi_worker_block_end(self);
+    if (in_task) {
+        npi_worker_block_end(self);
+    }
     return result;
 }

@@ -291,7 +291,14 @@ bool npi_shard_head_stamp(const struct npi_shard *shard, enum npi_class rank, ui
 bool npi_shard_count_thread(struct npi_shard *shard)
 {
     struct numapool *pool = shard->pool;
-    uint32_t pool_max = npi_pool_threads_max(pool, npi_a32_load_relaxed(&pool->budget));
+    uint32_t budget = npi_a32_load_relaxed(&pool->budget);
+    uint32_t pool_max = npi_pool_threads_max(pool, budget);
+    /* Tasks that waited already when the budget was lowered are replaced all the same: what they wait
+       for may be queued here. */
+    uint32_t blocked = npi_a32_load_relaxed(&pool->blocked);
+    if (pool_max < budget + blocked) {
+        pool_max = budget + blocked;
+    }
     uint32_t threads = npi_a32_load_relaxed(&pool->threads);
     do {
         if (threads >= pool_max) {

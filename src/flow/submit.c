@@ -230,7 +230,7 @@ int numapool_submit_wait(numapool *pool, const struct numapool_task *task, uint6
         }
         uint64_t next = until - now < pause ? until : now + pause;
         (void)npi_park_wait(&nothing, 0, next);
-        step *= 2;
+        step = step < WAIT_STEP_NS_MAX ? step * 2 : step;
     }
 }
 

@@ -98,7 +98,8 @@ static void drop(struct npi_worker *worker, int why)
 }
 
 /* Accepted, but is it still worth running? Drops it if not. */
-static bool still_wanted(struct npi_worker *worker, const struct npi_item *item, uint64_t now)
+static bool still_wanted(struct npi_worker *worker, const struct npi_item *item, uint64_t now,
+                         uint64_t wait_ticks)
 {
     numapool_group *group = npi_item_group(item);
     if (group != NULL && npi_group_is_cancelled(group)) {
@@ -120,10 +121,9 @@ static bool still_wanted(struct npi_worker *worker, const struct npi_item *item,
             return false;
         }
     }
-    uint64_t age_ns = npi_clock_ticks_to_ns(now - item->hot[NPI_TASK_STAMP]);
     if ((meta & NPI_META_DROP_OK) != 0 &&
         npi_admit_slough(&worker->shard->pool->params, view.standing_windows[npi_meta_rank(meta)],
-                         age_ns)) {
+                         npi_clock_ticks_to_ns(wait_ticks))) {
         drop(worker, NUMAPOOL_E_SHED);
         return false;
     }
@@ -146,13 +146,15 @@ static void finish(struct npi_worker *worker)
     count_end(worker, &worker->done);
 }
 
-/* Runs one task that started waiting at its stamp; returns the time it ended. */
+/* Runs one task that started waiting at its stamp; returns the time it ended. In a child of fork()
+   nothing of the pool is touched after the task: another thread of the parent may have held a lock. */
 static uint64_t run(struct npi_worker *worker, const struct npi_item *item, uint64_t now)
 {
     uint64_t meta = item->hot[NPI_TASK_META];
     uint64_t wait_ticks = now - item->hot[NPI_TASK_STAMP];
     if ((int64_t)wait_ticks < 0) {
-        wait_ticks = 0; /* counters of two processors may differ by a few ticks */
+        /* Counters of two processors may differ, and `now` may be when the last task ended. */
+        wait_ticks = 0;
     }
     note_wait(worker, npi_meta_rank(meta), wait_ticks);
     if (NPI_UNLIKELY((meta & NPI_META_GUEST) != 0)) {
@@ -160,7 +162,7 @@ static uint64_t run(struct npi_worker *worker, const struct npi_item *item, uint
                                   (uint32_t)-1); /* run or dropped, it left */
     }
     if (npi_item_is_full(item)) {
-        if (!still_wanted(worker, item, now)) {
+        if (!still_wanted(worker, item, now, wait_ticks)) {
             return npi_clock_ticks();
         }
         if (npi_item_bytes(item) != 0) {
@@ -176,6 +178,9 @@ static uint64_t run(struct npi_worker *worker, const struct npi_item *item, uint
 
     npi_item_run(item)(npi_item_arg(item));
 
+    if (NPI_UNLIKELY(npi_pool_forked(worker->shard->pool))) {
+        return 0;
+    }
     while (NPI_UNLIKELY(worker->block_depth != 0)) {
         npi_worker_block_end(worker); /* the task forgot */
     }
@@ -378,6 +383,8 @@ static bool obey_limit(struct npi_worker *worker)
     return park(worker, false, false);
 }
 
+/* Returns when the thread is to end: also in a child of fork(), where the task that forked returned.
+   The tasks that wait are the parent's. */
 static void run_loop(struct npi_worker *worker)
 {
     struct npi_shard *shard = worker->shard;
@@ -393,6 +400,9 @@ static void run_loop(struct npi_worker *worker)
         if (!worker->searching) {
             if (npi_shard_take(shard, 0, item, 1) != 0) {
                 now = run(worker, item, now);
+                if (NPI_UNLIKELY(npi_pool_forked(shard->pool))) {
+                    return;
+                }
                 continue;
             }
             worker->searching = true;
@@ -400,6 +410,9 @@ static void run_loop(struct npi_worker *worker)
         }
         if (search(worker, item)) {
             now = run(worker, item, npi_clock_ticks());
+            if (NPI_UNLIKELY(npi_pool_forked(shard->pool))) {
+                return;
+            }
             woken = false;
             continue;
         }
@@ -419,6 +432,9 @@ static void on_thread_exit(void *arg)
 {
     struct npi_worker *worker = arg;
     struct npi_shard *shard = worker->shard;
+    if (npi_pool_forked(shard->pool)) {
+        return; /* it is the only thread of a child */
+    }
     bool lent = worker->permit_lent;
     worker->block_depth = 0;
     sign(worker, 0);
@@ -486,6 +502,8 @@ void *npi_worker_main(void *arg)
     pthread_cleanup_push(on_thread_exit, worker);
     run_loop(worker);
     pthread_cleanup_pop(0);
-    thread_ended(worker);
+    if (!npi_pool_forked(shard->pool)) {
+        thread_ended(worker);
+    }
     return NULL;
 }

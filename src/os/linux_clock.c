@@ -44,7 +44,8 @@ uint64_t npi_clock_now_ns(void)
 
 #if defined(__x86_64__)
 /* Invariant by CPUID, and trusted by the kernel: it stops using a counter that is not synchronous
-   between processors, so its own choice is the best evidence there is. */
+   between processors, so its own choice is the best evidence there is. Not kvm-clock: it corrects the
+   counter of each processor by itself, and a kernel that could do without would have chosen tsc. */
 static bool tsc_is_trusted(void)
 {
     unsigned a = 0, b = 0, c = 0, d = 0;
@@ -56,9 +57,9 @@ static bool tsc_is_trusted(void)
     if (f == NULL) {
         return false;
     }
-    bool trusted = fgets(name, sizeof name, f) != NULL &&
-                   (strncmp(name, "tsc", 3) == 0 || strncmp(name, "kvm-clock", 9) == 0 ||
-                    strncmp(name, "hyperv_clocksource_tsc", 22) == 0);
+    bool trusted =
+        fgets(name, sizeof name, f) != NULL &&
+        (strncmp(name, "tsc", 3) == 0 || strncmp(name, "hyperv_clocksource_tsc", 22) == 0);
     (void)fclose(f);
     return trusted;
 }

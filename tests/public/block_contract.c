@@ -217,6 +217,118 @@ static void threads_stay_within_their_bound_under_load(void **state)
     }
 }
 
+/* Tasks that wait keep their replacement when the budget is lowered and every other thread has ended:
+   what they wait for may be queued. */
+static void a_lowered_budget_leaves_replacements(void **state)
+{
+    (void)state;
+    struct numapool_config config;
+    config_of(&config, &(struct kind){.workers_max = 8, .mode = NUMAPOOL_FIXED});
+    config.workers_min = 1;
+    config.idle_exit_ns = MS;
+    numapool *pool = make_with(&config);
+    struct pair pair = {.door = DOOR};
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(numapool_submit(pool, wait_for_the_other, &pair), NUMAPOOL_OK);
+    }
+    EVENTUALLY(atomic_load(&pair.entered) == 2);
+    assert_int_equal(numapool_set_budget(pool, 1), NUMAPOOL_OK);
+    EVENTUALLY(stats_of(pool).workers == 2);
+    assert_int_equal(stats_of(pool).workers_blocked, 2);
+    assert_int_equal(numapool_submit(pool, open_for_the_other, &pair), NUMAPOOL_OK);
+    finish(pool);
+    assert_int_equal(atomic_load(&pair.opened), 1);
+}
+
+/* ------------------------------------------------------------------------ groups of others */
+
+struct errand {
+    numapool *home;
+    numapool_group *group;
+    struct pair *pair;
+    int result;
+};
+
+/* A member of another pool's group that has to be done is one that needs this pool. */
+static void send_home(void *arg)
+{
+    struct errand *errand = arg;
+    CHECK(numapool_submit(errand->home, open_for_the_other, errand->pair) == NUMAPOOL_OK);
+    door_wait(&errand->pair->door);
+}
+
+static void wait_for_errand(void *arg)
+{
+    struct errand *errand = arg;
+    errand->result = numapool_group_wait(errand->group, FOREVER);
+}
+
+static void waiting_for_another_pools_group_lets_others_run(void **state)
+{
+    (void)state;
+    numapool *home = make(&(struct kind){.workers_max = 1, .mode = NUMAPOOL_FIXED});
+    numapool *away = make(&(struct kind){.workers_max = 1, .mode = NUMAPOOL_FIXED});
+    struct pair pair = {.door = DOOR};
+    struct errand errand = {.home = home, .pair = &pair, .result = 1};
+    assert_int_equal(numapool_group_create(&errand.group, away), NUMAPOOL_OK);
+    /* The member cannot end before somebody waits for it: it is held until then. */
+    struct blocker blocker = BLOCKER;
+    block_workers(away, &blocker, 1);
+    struct numapool_task task = {.run = send_home, .arg = &errand, .group = errand.group};
+    assert_int_equal(numapool_submit_task(away, &task), NUMAPOOL_OK);
+    assert_int_equal(numapool_submit(home, wait_for_errand, &errand), NUMAPOOL_OK);
+    EVENTUALLY(stats_of(home).workers_blocked == 1);
+    door_open(&blocker.door);
+    finish(away);
+    finish(home);
+    assert_int_equal(errand.result, NUMAPOOL_OK);
+    assert_int_equal(numapool_group_destroy(errand.group), NUMAPOOL_OK);
+}
+
+static atomic_int wait_in_drop_result;
+
+static void wait_in_drop(void *group, int why)
+{
+    CHECK(why == NUMAPOOL_E_CANCELLED);
+    CHECK(numapool_group_wait(group, 0) == NUMAPOOL_E_TIMEDOUT); /* a look is no waiting */
+    atomic_store(&wait_in_drop_result, numapool_group_wait(group, FOREVER));
+}
+
+static void a_drop_may_not_wait(void **state)
+{
+    (void)state;
+    numapool *pool = make(&(struct kind){.workers_max = 2});
+    struct blocker blocker = BLOCKER;
+    struct numapool_task task = {.run = block, .arg = &blocker};
+    numapool_group *cancelled = NULL;
+    assert_int_equal(numapool_group_create(&task.group, pool), NUMAPOOL_OK);
+    assert_int_equal(numapool_group_create(&cancelled, pool), NUMAPOOL_OK);
+    assert_int_equal(numapool_submit_task(pool, &task), NUMAPOOL_OK); /* a member that stays */
+    EVENTUALLY(atomic_load(&blocker.inside) == 1);
+    for (int i = 0; i < 2; i++) { /* for others, and for itself */
+        struct blocker before = BLOCKER;
+        block_workers(pool, &before, 1);
+        atomic_store(&wait_in_drop_result, 1);
+        if (i == 1) {
+            assert_int_equal(numapool_group_destroy(cancelled), NUMAPOOL_OK);
+            assert_int_equal(numapool_group_create(&cancelled, pool), NUMAPOOL_OK);
+        }
+        struct numapool_task dropped = {.run = block,
+                                        .arg = i == 0 ? task.group : cancelled,
+                                        .drop = wait_in_drop,
+                                        .group = cancelled};
+        assert_int_equal(numapool_submit_task(pool, &dropped), NUMAPOOL_OK);
+        assert_int_equal(numapool_group_cancel(cancelled), NUMAPOOL_OK);
+        door_open(&before.door);
+        EVENTUALLY(atomic_load(&wait_in_drop_result) != 1);
+        assert_int_equal(atomic_load(&wait_in_drop_result), NUMAPOOL_E_DEADLOCK);
+    }
+    door_open(&blocker.door);
+    finish(pool);
+    assert_int_equal(numapool_group_destroy(task.group), NUMAPOOL_OK);
+    assert_int_equal(numapool_group_destroy(cancelled), NUMAPOOL_OK);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -225,6 +337,9 @@ int main(void)
         cmocka_unit_test(a_forgotten_end_is_made_good),
         cmocka_unit_test(threads_stay_within_their_bound),
         cmocka_unit_test(threads_stay_within_their_bound_under_load),
+        cmocka_unit_test(a_lowered_budget_leaves_replacements),
+        cmocka_unit_test(waiting_for_another_pools_group_lets_others_run),
+        cmocka_unit_test(a_drop_may_not_wait),
     };
     return RUN(tests);
 }

@@ -5,6 +5,7 @@
 #include "contract.h"
 
 #include <errno.h>
+#include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -225,11 +226,98 @@ static void a_task_may_fork(void **state)
     finish(scene.pool);
 }
 
+enum how { BY_RETURN, BY_EXIT, BY_DROP, HOWS };
+
+/* In memory that parent and child share. */
+struct family {
+    pid_t parent;
+    enum how how;
+    atomic_int ran, ran_elsewhere;
+    atomic_int child_status; /* as waitpid() tells it, -1 = not yet */
+};
+
+static void leave_at_once(void)
+{
+    _exit(0); /* whatever the program and its sanitizers have planned for the end is the parent's */
+}
+
+static void fork_and_go_on(void *arg)
+{
+    struct family *family = arg;
+    pid_t child = fork();
+    if (child == 0) {
+        alarm(CHILD_SECONDS);
+        (void)atexit(leave_at_once);
+        if (family->how == BY_EXIT) {
+            pthread_exit(NULL);
+        }
+        return;
+    }
+    int status = -1;
+    while (waitpid(child, &status, 0) < 0 && errno == EINTR) {
+    }
+    atomic_store(&family->child_status, status);
+}
+
+static void fork_in_drop(void *arg, int why)
+{
+    (void)why;
+    fork_and_go_on(arg);
+}
+
+static void run_in_family(void *arg)
+{
+    struct family *family = arg;
+    atomic_fetch_add(getpid() == family->parent ? &family->ran : &family->ran_elsewhere, 1);
+}
+
+/* What waits in the queue is the parent's, also when the child returns from the task that forked. */
+static void a_child_takes_no_task(void **state)
+{
+    (void)state;
+    if (!THREADS_AFTER_FORK) {
+        skip(); /* the thread sanitizer has its own opinion of a child that goes on */
+    }
+    struct family *family =
+        mmap(NULL, sizeof *family, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    assert_true(family != MAP_FAILED);
+    for (int how = BY_RETURN; how < HOWS; how++) {
+        *family = (struct family){.parent = getpid(), .how = (enum how)how, .child_status = -1};
+        struct blocker blocker = BLOCKER;
+        numapool *pool = make_blocked(&blocker, 1, 100);
+        struct numapool_task task = {.run = fork_and_go_on, .arg = family, .bytes = 100};
+        if (how == BY_DROP) {
+            assert_int_equal(numapool_group_create(&task.group, pool), NUMAPOOL_OK);
+            assert_int_equal(
+                numapool_submit_task(pool, &(struct numapool_task){.run = fork_and_go_on,
+                                                                   .arg = family,
+                                                                   .drop = fork_in_drop,
+                                                                   .group = task.group}),
+                NUMAPOOL_OK);
+            assert_int_equal(numapool_group_cancel(task.group), NUMAPOOL_OK);
+            assert_int_equal(numapool_group_destroy(task.group), NUMAPOOL_OK);
+        } else {
+            assert_int_equal(numapool_submit_task(pool, &task), NUMAPOOL_OK);
+        }
+        for (int i = 0; i < 20; i++) {
+            assert_int_equal(numapool_submit(pool, run_in_family, family), NUMAPOOL_OK);
+        }
+        door_open(&blocker.door);
+        finish(pool);
+        int status = atomic_load(&family->child_status);
+        assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+        assert_int_equal(atomic_load(&family->ran_elsewhere), 0);
+        assert_int_equal(atomic_load(&family->ran), 20);
+    }
+    munmap(family, sizeof *family);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_child_is_told_and_the_parent_goes_on),
         cmocka_unit_test(a_task_may_fork),
+        cmocka_unit_test(a_child_takes_no_task),
     };
     return RUN(tests);
 }
