@@ -281,6 +281,10 @@ void config_of(struct numapool_config *config, const struct kind *kind)
     config->queue_tasks = kind->queue_tasks;
     config->memory_bytes = kind->memory_bytes != 0 ? kind->memory_bytes : UINT64_C(64) << 20;
     config->mode = kind->mode;
+    /* Nothing is refused because of time unless a test is about that: how long a task takes, and so
+       how long others would wait, is the machine's affair. */
+    config->queue_delay_ns = NUMAPOOL_OFF;
+    config->codel_target_ns = NUMAPOOL_OFF;
     config->stack_bytes =
         SANITIZED ? 2 << 20 : 0; /* their frames and thread-local data are large */
     config->log = collect_log;

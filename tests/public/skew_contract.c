@@ -11,16 +11,6 @@
 #define LOAD (BUDGET * 9 / 10)
 #define ROUNDS TIMES(60, 20)
 
-/* Nothing but room decides about acceptance. */
-static void config_by_room(struct numapool_config *config, unsigned workers, uint64_t queue_tasks)
-{
-    config_of(config, &(struct kind){.machine = machine_of(NODES),
-                                     .workers_max = workers,
-                                     .queue_tasks = queue_tasks});
-    config->queue_delay_ns = NUMAPOOL_OFF;
-    config->codel_target_ns = NUMAPOOL_OFF;
-}
-
 static uint64_t refused(numapool *pool)
 {
     struct numapool_stats stats = stats_of(pool);
@@ -61,9 +51,8 @@ static void one_node_is_served_like_all(void **state)
     (void)state;
     for (int how = 0; how < 4; how++) {
         bool skewed = how / 2 == 0;
-        struct numapool_config config;
-        config_by_room(&config, BUDGET, 1000);
-        numapool *pool = make_with(&config);
+        numapool *pool = make(&(struct kind){
+            .machine = machine_of(NODES), .workers_max = BUDGET, .queue_tasks = 1000});
         serve_rounds(pool, skewed, how % 2 != 0);
         struct numapool_stats stats = stats_of(pool);
         assert_int_equal(stats.run, ROUNDS * LOAD);
@@ -86,12 +75,12 @@ static void one_node_is_served_like_all(void **state)
 
 static void check_last_place(int home, int task_class, int room, int refusal)
 {
-    struct numapool_config config;
     struct blocker blocker = BLOCKER;
     atomic_int ran = 0;
-    config_by_room(&config, NODES, QUEUE_TASKS);
-    config.mode = NUMAPOOL_FIXED;
-    numapool *pool = make_with(&config);
+    numapool *pool = make(&(struct kind){.machine = machine_of(NODES),
+                                         .workers_max = NODES,
+                                         .queue_tasks = QUEUE_TASKS,
+                                         .mode = NUMAPOOL_FIXED});
     for (int node = 0; node < NODES; node++) {
         struct numapool_task hold = {.run = block,
                                      .arg = &blocker,
@@ -188,11 +177,10 @@ static void *submit_bursts(void *arg)
 static void bursts_within_the_room_are_not_refused(void **state)
 {
     (void)state;
-    struct numapool_config config;
     atomic_int unfinished = 0, count = 0;
     struct burst bursts[SUBMITTERS];
-    config_by_room(&config, 2 * NODES, QUEUE_TASKS);
-    numapool *pool = make_with(&config);
+    numapool *pool = make(&(struct kind){
+        .machine = machine_of(NODES), .workers_max = 2 * NODES, .queue_tasks = QUEUE_TASKS});
     for (int i = 0; i < SUBMITTERS; i++) {
         bursts[i] = (struct burst){.pool = pool,
                                    .unfinished = &unfinished,

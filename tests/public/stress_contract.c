@@ -297,6 +297,7 @@ static void every_task_ends_once(void **state)
             config.tick_ns = variant == 2 ? MS : 0;
             config.idle_exit_ns = variant == 2 ? 2 * MS : 0; /* threads come and go */
             config.codel_target_ns = variant == 0 ? 2 * MS : 0;
+            config.queue_delay_ns = 0; /* as it is by default */
             config.spin_ns = variant == 1 ? NUMAPOOL_OFF : 0;
             storm_over(&config, nodes, TIMES(40000, 12000),
                        seed_of_run() + nodes * 100 + (unsigned)variant, variant == 2,
