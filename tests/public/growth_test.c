@@ -7,6 +7,7 @@
 
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
 #include <unistd.h>
@@ -16,6 +17,9 @@
 #define BUDGET 256
 #define GROWN 200
 #define COMPUTE_SAMPLES 400
+#define TURNS 20          /* of so many samples each */
+#define TURNS_TO_SHRINK 3 /* these are not judged: they begin with all that was grown for waiting */
+#define OTHERS_MOST 0.1
 
 static numapool *pool;
 static unsigned cpus;
@@ -78,27 +82,72 @@ static int by_value(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
+/* CPU time in nanoseconds: of this process, and of nobody. */
+struct spent {
+    double wall, ours, idle;
+};
+
+static struct spent spent_now(void)
+{
+    struct timespec wall, ours;
+    (void)clock_gettime(CLOCK_MONOTONIC, &wall);
+    (void)clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &ours);
+    unsigned long long user = 0, nice = 0, system = 0, idle = 0, disk = 0;
+    FILE *file = fopen("/proc/stat", "re");
+    if (file != NULL) {
+        if (fscanf(file, "cpu %llu %llu %llu %llu %llu", &user, &nice, &system, &idle, &disk) !=
+            5) {
+            idle = disk = 0;
+        }
+        (void)fclose(file);
+    }
+    return (struct spent){
+        .wall = (double)wall.tv_sec * 1e9 + (double)wall.tv_nsec,
+        .ours = (double)ours.tv_sec * 1e9 + (double)ours.tv_nsec,
+        .idle = (double)(idle + disk) * 1e9 / (double)sysconf(_SC_CLK_TCK),
+    };
+}
+
+/* The part of the CPUs that others had meanwhile. */
+static double taken_by_others(const struct spent *since)
+{
+    struct spent now = spent_now();
+    double all = (now.wall - since->wall) * cpus;
+    return 1.0 - (now.ours - since->ours + now.idle - since->idle) / all;
+}
+
+/*
+ * How many workers are useful is measured by how long they wait for a CPU, so it is only known what
+ * it has to be while nobody else uses the CPUs: a time in which others did is not judged.
+ */
 static void shrinks_for_tasks_that_compute(void **state)
 {
     (void)state;
     unsigned most = (12 * cpus + 9) / 10;
-    while (stats_now().cap > most) {
-        feed(computes);
-        pause_us(500);
+    for (int turn = 0; turn < TURNS; turn++) {
+        uint64_t running[COMPUTE_SAMPLES];
+        struct spent before = spent_now();
+        for (int i = 0; i < COMPUTE_SAMPLES; i++) {
+            feed(computes);
+            pause_us(2000);
+            running[i] = stats_now().workers_running;
+        }
+        double others = taken_by_others(&before);
+        /* The middle one of many: even then a single sample may be held up. */
+        qsort(running, COMPUTE_SAMPLES, sizeof running[0], by_value);
+        uint64_t median = running[COMPUTE_SAMPLES / 2];
+        print_message(
+            "%u CPUs, %.0f %% of them used by others: %llu workers at the median, %llu at "
+            "most\n",
+            cpus, 100.0 * others, (unsigned long long)median,
+            (unsigned long long)running[COMPUTE_SAMPLES - 1]);
+        if (turn >= TURNS_TO_SHRINK && others <= OTHERS_MOST) {
+            assert_in_range(median, 1, most);
+            return;
+        }
     }
-    uint64_t running[COMPUTE_SAMPLES];
-    for (int i = 0; i < COMPUTE_SAMPLES; i++) {
-        feed(computes);
-        pause_us(2000);
-        running[i] = stats_now().workers_running;
-    }
-    /* The middle one of many: a machine that others use may hold a single sample up. */
-    qsort(running, COMPUTE_SAMPLES, sizeof running[0], by_value);
-    print_message("%u CPUs: %llu workers at the median, %llu at most\n", cpus,
-                  (unsigned long long)running[COMPUTE_SAMPLES / 2],
-                  (unsigned long long)running[COMPUTE_SAMPLES - 1]);
-    assert_true(running[COMPUTE_SAMPLES / 2] <= most);
-    assert_true(running[COMPUTE_SAMPLES / 2] >= 1);
+    print_message("others used the machine all the time\n");
+    skip();
 }
 
 static void nothing_was_lost(void **state)
