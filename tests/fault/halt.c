@@ -20,7 +20,7 @@ struct halt_start {
     int used;
     int tid; /* 0 = not yet running */
     int pending;
-    enum halt_role role;
+    unsigned role; /* enum halt_role */
     uint64_t ns;
     void *(*body)(void *);
     void *arg;
@@ -88,7 +88,7 @@ static struct halt_start *enrol(enum halt_role role)
         int unused = 0;
         if (__atomic_compare_exchange_n(&starts[i].used, &unused, 1, false, __ATOMIC_ACQ_REL,
                                         __ATOMIC_RELAXED)) {
-            starts[i].role = role;
+            __atomic_store_n(&starts[i].role, (unsigned)role, __ATOMIC_RELAXED);
             __atomic_store_n(&starts[i].pending, 0, __ATOMIC_RELAXED);
             unsigned high = __atomic_load_n(&starts_high, __ATOMIC_RELAXED);
             while (high <= i && !__atomic_compare_exchange_n(&starts_high, &high, i + 1, false,
@@ -162,7 +162,7 @@ bool halt_random(unsigned roles, uint64_t ns, uint64_t *random)
     for (unsigned i = 0; i < high; i++) {
         struct halt_start *start = &starts[(first + i) % high];
         int tid = __atomic_load_n(&start->tid, __ATOMIC_ACQUIRE), idle = 0;
-        if (tid != 0 && (start->role & roles) != 0 &&
+        if (tid != 0 && (__atomic_load_n(&start->role, __ATOMIC_RELAXED) & roles) != 0 &&
             __atomic_compare_exchange_n(&start->pending, &idle, 1, false, __ATOMIC_ACQ_REL,
                                         __ATOMIC_RELAXED)) {
             __atomic_store_n(&start->ns, ns, __ATOMIC_RELAXED);

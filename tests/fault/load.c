@@ -455,8 +455,11 @@ void load_end(void)
 
 void load_clear(void)
 {
-    memset(load.ended, 0, TABLE_BYTES);
-    memset(load.accepted, 0, TABLE_BYTES);
+    /* The watchdog may be reading. */
+    for (uint64_t i = 0; i < TABLE_BYTES; i += sizeof(uint64_t)) {
+        __atomic_store_n((uint64_t *)(void *)(load.ended + i), 0, __ATOMIC_RELAXED);
+        __atomic_store_n((uint64_t *)(void *)(load.accepted + i), 0, __ATOMIC_RELAXED);
+    }
 }
 
 uint64_t load_judge_killed(void)
