@@ -17,9 +17,12 @@ static const struct npi_setting shard_settings[SHARD_SETTINGS] = {
     [SHARD_WORKERS] = {.name = "workers", .kind = NPI_SETTING_COUNT, .low = 1, .high = 32768},
     [SHARD_MEMORY] = {.name = "memory",
                       .kind = NPI_SETTING_BYTES,
-                      .low = 64 * 1024,
+                      .low = UINT64_C(64) * 1024,
                       .high = UINT64_C(1) << 50},
 };
+
+/* As in the planner. Each is compared with every other, which takes minutes for what fits a file. */
+enum { SHARDS_MAX = 1024 };
 
 static int find_shard_setting(const char *name)
 {
@@ -166,6 +169,12 @@ void npi_reader_shards(struct npi_config_reader *reader, const config_setting_t 
                          "%s:%d: shard: the list is empty; describe at least one shard, or leave "
                          "it out",
                          reader->path, npi_reader_line(list));
+        return;
+    }
+    if (length > SHARDS_MAX) {
+        npi_mistakes_add(reader->mistakes, npi_reader_line(list),
+                         "%s:%d: shard: the list has %d shards; at most %d are possible",
+                         reader->path, npi_reader_line(list), length, SHARDS_MAX);
         return;
     }
     struct npi_placed_shard *shards = calloc((size_t)length, sizeof *shards);

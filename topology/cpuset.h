@@ -37,7 +37,7 @@ size_t npi_cpuset_print(const struct npi_cpuset *set, char *buffer, size_t size)
 
 enum npi_cpuset_parse {
     NPI_CPUSET_PARSED,
-    NPI_CPUSET_MALFORMED, /* not a list, or a number above NPI_CPU_ID_MAX */
+    NPI_CPUSET_MALFORMED, /* not a list, a number above NPI_CPU_ID_MAX, or far too many of them */
     NPI_CPUSET_BACKWARDS, /* a range that ends before it begins */
     NPI_CPUSET_NO_MEMORY,
 };

@@ -8,6 +8,7 @@
 #include "topology/discover.h"
 #include "topology/cgroup.h"
 #include "topology/discover_hwloc.h"
+#include "topology/discover_synthetic.h"
 #include "topology/discover_xml.h"
 #include "topology/place.h"
 #include "topology/sysfs.h"
@@ -406,36 +407,9 @@ static bool xml_fits(const char *path, char **why)
     return unfit == NULL;
 }
 
-/* More CPUs than this and the text is a slip of the finger that would cost gigabytes. */
-#define SYNTHETIC_CPUS_MAX 16384.0
-
-/*
- * The number of CPUs a synthetic text asks for: the product of its levels' counts. Attributes in
- * parentheses and memory in brackets do not multiply.
- */
-static double synthetic_cpus(const char *text)
-{
-    double product = 1;
-    int inside = 0;
-    bool after_word = false;
-    for (const char *at = text; *at != '\0'; at++) {
-        if (*at == '(' || *at == '[')
-            inside++;
-        else if (*at == ')' || *at == ']')
-            inside -= inside > 0;
-        else if (inside == 0 && *at >= '0' && *at <= '9' && !after_word) {
-            char *end;
-            product *= strtod(at, &end);
-            at = end - 1;
-        }
-        /* The digit of "L3:" belongs to its name; a number after a blank or a colon is a count. */
-        after_word = *at != ':' && *at != ' ' && *at != '\t' && *at != ')' && *at != ']';
-    }
-    return product;
-}
-
 static bool synthetic_fits(const char *text, char **why)
 {
+    const char *unfit = npi_synthetic_unfit(text);
     bool plain = true;
     for (const char *at = text; *at != '\0'; at++)
         plain = plain && (unsigned char)*at >= 0x20 && (unsigned char)*at <= 0x7e;
@@ -443,8 +417,8 @@ static bool synthetic_fits(const char *text, char **why)
         *why = npi_text_format("a machine text is plain ASCII on one line");
     else if (strlen(text) > 4096)
         *why = npi_text_format("a machine text has at most 4096 characters");
-    else if (synthetic_cpus(text) > SYNTHETIC_CPUS_MAX)
-        *why = npi_text_format("\"%s\" asks for more than %.0f CPUs", text, SYNTHETIC_CPUS_MAX);
+    else if (unfit != NULL)
+        *why = npi_text_format("\"%s\" %s", text, unfit);
     else
         return true;
     return false;

@@ -10,13 +10,15 @@
 #include "topology/text.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 struct pair {
     unsigned a, b; /* a < b */
 };
 
+/* `sizes` are the groups' numbers of CPUs: counting them for every pair takes most of the time. */
 static struct pair nearest_pair(const struct npi_draft *draft, const struct npi_draft_group *groups,
-                                unsigned count)
+                                const size_t *sizes, unsigned count)
 {
     struct pair best = {0, 1};
     unsigned best_distance = UINT32_MAX;
@@ -26,7 +28,7 @@ static struct pair nearest_pair(const struct npi_draft *draft, const struct npi_
             unsigned distance = npi_draft_distance(draft, &groups[a], &groups[b]);
             if (distance > best_distance)
                 continue;
-            size_t cpus = npi_cpuset_count(&groups[a].cpus) + npi_cpuset_count(&groups[b].cpus);
+            size_t cpus = sizes[a] + sizes[b];
             if (distance < best_distance || cpus < best_cpus) {
                 best = (struct pair){a, b};
                 best_distance = distance;
@@ -53,10 +55,16 @@ static struct npi_draft_group *copy_groups(const struct npi_draft *draft)
     return groups;
 }
 
+/* What a file may say at most; joined shards must still fit one. */
+#define WORKERS_MAX 32768u
+#define MEMORY_MAX (UINT64_C(1) << 50)
+
 /* Either part may have no bound of its own; then neither has the whole. */
-static uint64_t sum_or_none(uint64_t a, uint64_t b)
+static uint64_t sum_or_none(uint64_t a, uint64_t b, uint64_t most)
 {
-    return a != 0 && b != 0 ? a + b : 0;
+    if (a == 0 || b == 0)
+        return 0;
+    return a + b < most ? a + b : most;
 }
 
 /* Joins b into a and closes the gap. */
@@ -72,8 +80,13 @@ static bool join(const struct npi_draft *draft, struct npi_draft_group *groups, 
         return false;
     into->home = first_is_larger ? into->home : from->home;
     into->parts += from->parts;
-    into->workers_max = (unsigned)sum_or_none(into->workers_max, from->workers_max);
-    into->memory_bytes = sum_or_none(into->memory_bytes, from->memory_bytes);
+    /* CPUs may be fewer than those of the parts, whose threads may be siblings. */
+    size_t workers_most =
+        draft->pinning == NUMAPOOL_PIN_CPU ? npi_cpuset_count(&into->cpus) : WORKERS_MAX;
+    into->workers_max =
+        (unsigned)sum_or_none(into->workers_max, from->workers_max,
+                              workers_most < WORKERS_MAX ? workers_most : WORKERS_MAX);
+    into->memory_bytes = sum_or_none(into->memory_bytes, from->memory_bytes, MEMORY_MAX);
     npi_draft_describe(draft, &into->cpus, into);
     npi_cpuset_fini(&from->cpus);
     npi_cpuset_fini(&from->owned);
@@ -102,11 +115,20 @@ int npi_plan_merge(struct npi_plan *plan, unsigned shard_max)
     if (before <= shard_max)
         return NUMAPOOL_OK;
     struct npi_draft_group *groups = copy_groups(draft);
-    bool done = groups != NULL;
+    size_t *sizes = calloc(count, sizeof *sizes);
+    bool done = groups != NULL && sizes != NULL;
+    for (unsigned i = 0; done && i < count; i++)
+        sizes[i] = npi_cpuset_count(&groups[i].cpus);
     while (done && count > shard_max) {
-        done = join(draft, groups, count, nearest_pair(draft, groups, count));
-        count -= done;
+        struct pair pair = nearest_pair(draft, groups, sizes, count);
+        done = join(draft, groups, count, pair);
+        if (!done)
+            break;
+        count--;
+        sizes[pair.a] = npi_cpuset_count(&groups[pair.a].cpus);
+        memmove(sizes + pair.b, sizes + pair.b + 1, (count - pair.b) * sizeof *sizes);
     }
+    free(sizes);
     if (!done) {
         if (groups != NULL)
             npi_draft_groups_free(groups, count);

@@ -179,9 +179,25 @@ static void numbers_have_a_bound(void **state)
     npi_cpuset_fini(&set);
 }
 
+/* A file of whole ranges could otherwise keep a CPU busy for minutes. */
+static void lists_name_no_more_than_is_sane(void **state)
+{
+    (void)state;
+    struct npi_cpuset set = {0};
+    size_t where = 0;
+    assert_int_equal(npi_cpuset_parse(&set, "0-65535,0-65535,0-65535,0-65535", NULL),
+                     NPI_CPUSET_PARSED);
+    assert_int_equal(npi_cpuset_count(&set), 65536);
+    assert_int_equal(npi_cpuset_parse(&set, "0-65535,0-65535,0-65535,0-65535,0", &where),
+                     NPI_CPUSET_MALFORMED);
+    assert_int_equal(where, 32);
+    npi_cpuset_fini(&set);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(lists_name_no_more_than_is_sane),
         cmocka_unit_test(operations_agree_with_flags),
         cmocka_unit_test(text_reads_back),
         cmocka_unit_test(print_is_terminated_and_tells_the_length),

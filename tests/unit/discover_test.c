@@ -386,6 +386,47 @@ static void expect_refusal(const char *text, const char *wanted)
     assert_null(plan);
 }
 
+static void expect_beginning(const char *text, const char *wanted)
+{
+    struct npi_machine machine = {0};
+    struct npi_discover_options options = {0};
+    char *why = NULL;
+    assert_int_equal(npi_discover_text(&machine, text, &options, &why), -EINVAL);
+    assert_non_null(why);
+    if (strncmp(why, wanted, strlen(wanted)) != 0)
+        fail_msg("%s: not \"%s ...\"", why, wanted);
+    free(why);
+}
+
+/* What hwloc accepts and machines are described with keeps being accepted. */
+static void texts_of_all_kinds_are_machines(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text;
+        unsigned cpus, nodes;
+    } fine[] = {
+        {"4", 4, 1},
+        {"2 3 4", 24, 6},
+        {"pack:2 [numa] core:8 pu:2", 32, 2},
+        {"PACK:2 Core:2 PU:1", 4, 1},
+        {"(memory=1GB) pack:2 numa:2(memory=4GB indexes=2*2:1*2) l3:1(size=16MB) l2:2 core:1 pu:1",
+         8, 4},
+        {"group:2 pack:1 die:2 [numa(memory=1TiB indexes=3,2,1,0)][numa] l2d:1 pu:2", 8, 8},
+        {"pack:256 [numa] core:4 pu:2", 2048, 256},
+    };
+    for (size_t i = 0; i < sizeof fine / sizeof *fine; i++) {
+        struct npi_machine machine = {0};
+        struct npi_discover_options options = {0};
+        char *why = NULL;
+        if (npi_discover_text(&machine, fine[i].text, &options, &why) != 0)
+            fail_msg("%s", why);
+        assert_int_equal(machine.cpu_count, fine[i].cpus);
+        assert_int_equal(machine.node_count, fine[i].nodes);
+        npi_machine_fini(&machine);
+    }
+}
+
 static void texts_that_are_no_machines_are_mistakes(void **state)
 {
     (void)state;
@@ -398,6 +439,32 @@ static void texts_that_are_no_machines_are_mistakes(void **state)
     expect_refusal("pack:1000 core:1000 pu:8",
                    "\"pack:1000 core:1000 pu:8\" asks for more than 16384 CPUs");
     expect_refusal("20000", "\"20000\" asks for more than 16384 CPUs");
+    /* Over each of these hwloc 2.9 ends the process, writes where it should not, or never returns. */
+    static const struct {
+        const char *text, *message;
+    } mad[] = {
+        {"core(:99999 pu:1", "is not an hwloc synthetic text such as"},
+        {"pack:+40000 pu:1", "is not an hwloc synthetic text such as"},
+        {"pack:-18446744073709535232 pu:1", "is not an hwloc synthetic text such as"},
+        {"pack:0x4000 pu:010", "is not an hwloc synthetic text such as"},
+        {"memcache:2 pu:2", "is not an hwloc synthetic text such as"},
+        {"pack:2 [numa(indexes=core)] core:8 pu:1", "is not an hwloc synthetic text such as"},
+        {"pack:2 [numa(indexes=4000000000,1)] pu:1", "is not an hwloc synthetic text such as"},
+        {"pack:4(indexes=1*65535:1*65535:1*65535:1*65535) pu:1",
+         "is not an hwloc synthetic text such as"},
+        {"pack:1025 [numa] pu:1", "asks for more than 1024 memory nodes"},
+        {"pack:2 numa:513 pu:1", "asks for more than 1024 memory nodes"},
+        {"pu:16384", "would take too long to build"},
+    };
+    for (size_t i = 0; i < sizeof mad / sizeof *mad; i++) {
+        snprintf(path, sizeof path, "\"%s\" %s", mad[i].text, mad[i].message);
+        expect_beginning(mad[i].text, path);
+    }
+    char deep[1024] = "";
+    for (unsigned i = 0; i < 65; i++)
+        strcat(deep, "group:1 ");
+    strcat(deep, "pu:1");
+    expect_beginning(deep, "\"group:1 ");
     expect_refusal("pack:2\npu:2", "a machine text is plain ASCII on one line");
     expect_refusal("/nonexistent/machine.xml",
                    "/nonexistent/machine.xml: No such file or directory");
@@ -524,6 +591,7 @@ int main(void)
                                         remove_root),
         cmocka_unit_test_setup_teardown(cpu_max_is_part_of_the_machine, make_root, remove_root),
         cmocka_unit_test_setup_teardown(large_machines_fit, make_root, remove_root),
+        cmocka_unit_test(texts_of_all_kinds_are_machines),
         cmocka_unit_test_setup_teardown(texts_that_are_no_machines_are_mistakes, make_root,
                                         remove_root),
         cmocka_unit_test_setup_teardown(damaged_exports_are_survived, make_root, remove_root),

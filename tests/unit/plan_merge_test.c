@@ -165,12 +165,45 @@ static void a_described_machine_has_this_ones_capacity(void **state)
     npi_machine_fini(&machine);
 }
 
+/* What a joined plan says has to be what a file may say: fewer workers, where CPUs are siblings. */
+static void bounds_of_joined_shards_still_fit(void **state)
+{
+    (void)state;
+    struct npi_machine machine;
+    struct numapool_config config = plain_config();
+    config.pinning = NUMAPOOL_PIN_CPU;
+    build_machine(&machine, 1, 1, 1, 4, 2);
+    struct numapool_placement *placement = new_placement(&config);
+    add_shard(placement, "0-3", "", -1);
+    add_shard(placement, "4-7", "", -1);
+    for (unsigned i = 0; i < 2; i++) {
+        placement->shards[i].workers_max = 4;
+        placement->shards[i].memory_bytes = UINT64_C(1) << 50;
+    }
+    struct npi_plan *plan = checked(&machine, &config);
+    assert_int_equal(npi_plan_merge(plan, 1), NUMAPOOL_OK);
+    assert_int_equal(plan->shards[0].cpu_count, 4);
+    assert_int_equal(plan->shards[0].workers_max, 4);
+    assert_int_equal(plan->shards[0].memory_bytes, UINT64_C(1) << 50);
+    npi_plan_free(plan);
+
+    config.pinning = NUMAPOOL_PIN_SHARD;
+    placement->shards[0].workers_max = placement->shards[1].workers_max = 20000;
+    plan = checked(&machine, &config);
+    assert_int_equal(npi_plan_merge(plan, 1), NUMAPOOL_OK);
+    assert_int_equal(plan->shards[0].workers_max, 32768);
+    npi_plan_free(plan);
+    npi_placement_free(placement);
+    npi_machine_fini(&machine);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(equal_shards_are_joined_in_pairs),
         cmocka_unit_test(the_nearest_are_joined_and_the_larger_keeps_its_memory),
         cmocka_unit_test(bounds_of_joined_shards_add_up),
+        cmocka_unit_test(bounds_of_joined_shards_still_fit),
         cmocka_unit_test(cpu_max_scales_and_joins),
         cmocka_unit_test(a_described_machine_has_this_ones_capacity),
     };
