@@ -71,7 +71,7 @@ static int refuse(int result, const char *what, struct numapool_error *error)
 {
     if (error != NULL) {
         *error = (struct numapool_error){.count = 1};
-        snprintf(error->text, sizeof error->text, "%s", what);
+        (void)snprintf(error->text, sizeof error->text, "%s", what);
     }
     return result;
 }

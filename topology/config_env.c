@@ -86,12 +86,10 @@ static void apply_setting(struct npi_config_edit *edit, const struct npi_setting
     struct npi_value value;
     char *what = NULL;
     char *where = npi_text_format("environment: %s%.*s", PREFIX, (int)length, variable);
-    if (where == NULL)
-        edit->mistakes.no_memory = true;
-    else if (npi_setting_parse(setting, text, &value, &what)) {
+    if (where != NULL && npi_setting_parse(setting, text, &value, &what)) {
         npi_config_edit_store(edit, setting, &value, where);
         npi_value_fini(&value);
-    } else if (what == NULL)
+    } else if (where == NULL || what == NULL)
         edit->mistakes.no_memory = true;
     else
         npi_mistakes_add(&edit->mistakes, 0, "%s: %s", where, what);
@@ -128,11 +126,11 @@ int numapool_config_env(struct numapool_config *config, struct numapool_error *e
     if (result != NUMAPOOL_OK) {
         if (error != NULL) {
             *error = (struct numapool_error){.count = 1};
-            snprintf(error->text, sizeof error->text, "%s",
-                     result == NUMAPOOL_E_INVALID
-                         ? "the configuration is NULL or was not set up by "
-                           "numapool_config_init()"
-                         : "out of memory");
+            (void)snprintf(error->text, sizeof error->text, "%s",
+                           result == NUMAPOOL_E_INVALID
+                               ? "the configuration is NULL or was not set up by "
+                                 "numapool_config_init()"
+                               : "out of memory");
         }
         return result;
     }

@@ -29,6 +29,7 @@ static char *read_file(const char *path, size_t *length, struct npi_mistakes *mi
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
     struct stat file;
     if (fd < 0 || fstat(fd, &file) != 0) {
+        /* NOLINTNEXTLINE(concurrency-mt-unsafe): the text of a known number */
         npi_mistakes_add(mistakes, 0, "%s: the file cannot be opened: %s", path, strerror(errno));
         if (fd >= 0)
             close(fd);

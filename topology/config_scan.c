@@ -265,7 +265,9 @@ static bool take_include(struct scan *scan)
 static void take_one(struct scan *scan)
 {
     char c = *scan->at;
-    char next = scan->at + 1 < scan->end ? scan->at[1] : '\0';
+    char next = '\0';
+    if (scan->at + 1 < scan->end)
+        next = scan->at[1];
     if (c == '#' || (c == '/' && next == '/'))
         skip_line_comment(scan);
     else if (c == '/' && next == '*')

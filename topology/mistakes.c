@@ -51,9 +51,10 @@ void npi_mistakes_add(struct npi_mistakes *mistakes, int line, const char *forma
 void npi_mistakes_add_at(struct npi_mistakes *mistakes, const char *where, const char *format, ...)
 {
     const char *colon = strrchr(where, ':');
+    long line = colon != NULL ? strtol(colon + 1, NULL, 10) : 0;
     va_list arguments;
     va_start(arguments, format);
-    add_list(mistakes, colon != NULL ? atoi(colon + 1) : 0, where, format, arguments);
+    add_list(mistakes, (int)line, where, format, arguments);
     va_end(arguments);
 }
 
@@ -83,13 +84,13 @@ static void write_out(const struct npi_mistakes *mistakes, unsigned kept,
                                  mistakes->items[shown].text);
     }
     if (shown == 0 && kept > 0) { /* a single line longer than all the room */
-        snprintf(error->text, room - TAIL_BYTES, "%s", mistakes->items[0].text);
+        (void)snprintf(error->text, room - TAIL_BYTES, "%s", mistakes->items[0].text);
         used = strlen(error->text);
         shown = 1;
     }
     if (shown < mistakes->count)
-        snprintf(error->text + used, room - used, "\nand %u more mistakes",
-                 mistakes->count - shown);
+        (void)snprintf(error->text + used, room - used, "\nand %u more mistakes",
+                       mistakes->count - shown);
 }
 
 int npi_mistakes_report(struct npi_mistakes *mistakes, struct numapool_error *error)
@@ -102,7 +103,7 @@ int npi_mistakes_report(struct npi_mistakes *mistakes, struct numapool_error *er
         *error = (struct numapool_error){.count = (int)mistakes->count};
         sort_by_line(mistakes->items, kept);
         if (result == NUMAPOOL_E_NOMEM)
-            snprintf(error->text, sizeof error->text, "out of memory");
+            (void)snprintf(error->text, sizeof error->text, "out of memory");
         else
             write_out(mistakes, kept, error);
     }

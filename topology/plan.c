@@ -65,7 +65,7 @@ static int out_of_memory(struct numapool_error *error)
 {
     if (error != NULL) {
         *error = (struct numapool_error){.sys_errno = ENOMEM, .count = 1};
-        snprintf(error->text, sizeof error->text, "out of memory");
+        (void)snprintf(error->text, sizeof error->text, "out of memory");
     }
     return NUMAPOOL_E_NOMEM;
 }

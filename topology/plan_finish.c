@@ -197,7 +197,8 @@ static bool map_cpus(struct npi_plan *plan)
             if (id > largest)
                 largest = id;
     }
-    uint16_t *map = calloc((size_t)largest + 1, sizeof *map);
+    /* One more, so that no CPUs are not taken for no memory. */
+    uint16_t *map = calloc((size_t)largest + 2, sizeof *map);
     if (map == NULL)
         return false;
     for (int id = 0; id <= largest; id++)

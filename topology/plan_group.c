@@ -129,7 +129,7 @@ static struct npi_draft_group *new_group(struct npi_draft *draft, int placed)
 static bool group_by_key(struct npi_draft *draft)
 {
     const struct npi_machine *machine = &draft->machine;
-    unsigned *first_of_group = calloc(machine->cpu_count, sizeof *first_of_group);
+    unsigned *first_of_group = calloc((size_t)machine->cpu_count + 1, sizeof *first_of_group);
     if (first_of_group == NULL)
         return false;
     bool done = true;

@@ -122,9 +122,9 @@ bool npi_share_parse(const char *text, double *share)
     char local[64];
     if (length == 0 || text[length] != '\0' || length + strlen(point) >= sizeof local)
         return false;
-    snprintf(local, sizeof local, "%.*s%s%s", (int)whole_length, text,
-             length > whole_length ? point : "",
-             length > whole_length ? text + whole_length + 1 : "");
+    (void)snprintf(local, sizeof local, "%.*s%s%s", (int)whole_length, text,
+                   length > whole_length ? point : "",
+                   length > whole_length ? text + whole_length + 1 : "");
     *share = strtod(local, NULL);
     return true;
 }
@@ -134,8 +134,8 @@ static void write_units(const struct unit *units, size_t count, uint64_t value, 
     size_t i = 0;
     while (i + 1 < count && (value == 0 || value % units[i].size != 0))
         i++;
-    snprintf(text, NPI_QUANTITY_TEXT, "%llu%s", (unsigned long long)(value / units[i].size),
-             units[i].name);
+    (void)snprintf(text, NPI_QUANTITY_TEXT, "%llu%s", (unsigned long long)(value / units[i].size),
+                   units[i].name);
 }
 
 void npi_time_text(uint64_t time_ns, char text[NPI_QUANTITY_TEXT])
@@ -154,8 +154,8 @@ static void use_point(const char *local, char *text)
     const char *point = nl_langinfo(RADIXCHAR);
     const char *at = strstr(local, point);
     size_t before = at != NULL ? (size_t)(at - local) : strlen(local);
-    snprintf(text, NPI_QUANTITY_TEXT, "%.*s%s%s", (int)before, local, at != NULL ? "." : "",
-             at != NULL ? at + strlen(point) : "");
+    (void)snprintf(text, NPI_QUANTITY_TEXT, "%.*s%s%s", (int)before, local, at != NULL ? "." : "",
+                   at != NULL ? at + strlen(point) : "");
 }
 
 void npi_share_text(double share, char text[NPI_QUANTITY_TEXT])
@@ -172,6 +172,6 @@ void npi_share_text(double share, char text[NPI_QUANTITY_TEXT])
             return;
         }
     }
-    snprintf(local, sizeof local, "%g", share);
+    (void)snprintf(local, sizeof local, "%g", share);
     use_point(local, text);
 }

@@ -136,7 +136,7 @@ static void bound_text(const struct npi_setting *setting, uint64_t bound,
     else if (setting->kind == NPI_SETTING_SHARE)
         npi_share_text((double)bound / 1000, text);
     else
-        snprintf(text, NPI_QUANTITY_TEXT, "%llu", (unsigned long long)bound);
+        (void)snprintf(text, NPI_QUANTITY_TEXT, "%llu", (unsigned long long)bound);
 }
 
 char *npi_setting_outside(const struct npi_setting *setting, const char *given)
@@ -185,7 +185,7 @@ bool npi_setting_check(const struct npi_setting *setting, const struct npi_value
             value->share * 1000 <= (double)setting->high)
             return true;
         if (isnan(value->share))
-            snprintf(given, sizeof given, "not a number");
+            (void)snprintf(given, sizeof given, "not a number");
         else
             npi_share_text(value->share, given);
         *what = npi_setting_outside(setting, given);
@@ -219,7 +219,7 @@ static char *bad_quantity(const struct npi_setting *setting, enum npi_quantity p
                                time ? "nanoseconds" : "bytes");
     case NPI_QUANTITY_TOO_LARGE: {
         char quoted[64];
-        snprintf(quoted, sizeof quoted, "\"%.40s\"", given);
+        (void)snprintf(quoted, sizeof quoted, "\"%.40s\"", given);
         return npi_setting_outside(setting, quoted);
     }
     default:

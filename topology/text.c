@@ -38,7 +38,7 @@ static void add_list(struct npi_text *text, const char *format, va_list argument
     }
     if (!make_room(text, (size_t)length))
         return;
-    vsnprintf(text->bytes + text->length, (size_t)length + 1, format, arguments);
+    (void)vsnprintf(text->bytes + text->length, (size_t)length + 1, format, arguments);
     text->length += (size_t)length;
 }
 

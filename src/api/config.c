@@ -18,7 +18,7 @@
 #define WORKERS_LEAST 512u
 #define WORKERS_KEPT_PER_SHARD 4u
 #define QUEUE_TASKS_PER_CPU 1024u
-#define STACK_BYTES_LEAST (64u * 1024)
+#define STACK_BYTES_LEAST ((size_t)64 * 1024)
 
 /* Tasks may wait without saying so, and some do for seconds: a name that no server answers takes the
    resolver ten. Nothing that ordinary programs do takes longer, and most of them give a whole request
@@ -76,7 +76,7 @@ int npi_config_settle(struct numapool_config *settled, const struct numapool_con
         settled->latency_bias = 0.15;
     }
     if (settled->stack_bytes == 0) {
-        settled->stack_bytes = 256 * 1024;
+        settled->stack_bytes = (size_t)256 * 1024;
     }
     if (settled->stack_bytes < STACK_BYTES_LEAST) {
         settled->stack_bytes = STACK_BYTES_LEAST;

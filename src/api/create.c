@@ -88,7 +88,7 @@ static int make_balancer(struct numapool *pool)
 
 static int make_shards(struct numapool *pool)
 {
-    pool->shards = calloc(pool->shard_count, sizeof *pool->shards);
+    pool->shards = calloc(pool->shard_count, sizeof(struct npi_shard *));
     if (pool->shards == NULL) {
         return NUMAPOOL_E_NOMEM;
     }
@@ -203,6 +203,7 @@ static int build(struct numapool *pool, const struct numapool_config *config,
     if (failed != 0) {
         return npi_error(error, failed == -ENOMEM ? NUMAPOOL_E_NOMEM : NUMAPOOL_E_SYSTEM, -failed,
                          "no thread with a stack of %zu bytes could be started: %s",
+                         /* NOLINTNEXTLINE(concurrency-mt-unsafe): the text of a known number */
                          pool->config.stack_bytes, strerror(-failed));
     }
 
@@ -210,6 +211,7 @@ static int build(struct numapool *pool, const struct numapool_config *config,
     failed = npi_pages_fork_mark(&mark);
     if (failed != 0) {
         return npi_error(error, NUMAPOOL_E_SYSTEM, -failed, "no page for the fork mark: %s",
+                         /* NOLINTNEXTLINE(concurrency-mt-unsafe): the text of a known number */
                          strerror(-failed));
     }
     *(uint64_t *)mark = NPI_ALIVE;
@@ -241,6 +243,7 @@ static int start(struct numapool *pool, struct numapool_error *error)
             npi_pool_stop(pool);
             return npi_error(error, failed == -ENOMEM ? NUMAPOOL_E_NOMEM : NUMAPOOL_E_SYSTEM,
                              -failed, "shard %u: its first threads could not be started: %s", i,
+                             /* NOLINTNEXTLINE(concurrency-mt-unsafe): the text of a known number */
                              strerror(-failed));
         }
     }

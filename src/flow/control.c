@@ -159,6 +159,7 @@ static bool provide(struct npi_control *control)
     if (control->retry_step_ns == 0) {
         npi_pool_log(shard->pool, NUMAPOOL_LOG_WARNING,
                      "shard %u: no further worker could be started (%s); %u run; trying again",
+                     /* NOLINTNEXTLINE(concurrency-mt-unsafe): the text of a known number */
                      shard->index, strerror(-error), npi_a32_load_relaxed(&shard->threads));
     }
     uint64_t step = control->retry_step_ns == 0 ? RETRY_NS_MIN : control->retry_step_ns * 2;

@@ -79,7 +79,7 @@ void npi_usage_sample(struct npi_tick *tick, struct npi_shard *shard, struct npi
     uint32_t threads = npi_a32_load_relaxed(&shard->threads);
     struct sums sums = {.delay_known = true};
     bool all = threads <= SAMPLES_MAX;
-    uint32_t stride = all ? 1 : slots / SAMPLES_MAX;
+    uint32_t stride = all ? 1 : slots / SAMPLES_MAX + 1;
     bool turn = !all && tick->sample_turn++ % SAMPLE_TURN_TICKS == 0;
     if (stride != tick->sample_stride || turn) {
         for (uint32_t i = tick->sample_first; i < slots;
@@ -91,7 +91,8 @@ void npi_usage_sample(struct npi_tick *tick, struct npi_shard *shard, struct npi
             }
         }
         tick->sample_stride = stride;
-        tick->sample_first = all ? 0 : (tick->sample_first + 1) % stride;
+        uint32_t next = tick->sample_first + 1;
+        tick->sample_first = !all && next < stride ? next : 0;
         struct sums ignored = {.delay_known = true};
         for (uint32_t i = tick->sample_first; i < slots && !all; i += stride) {
             ask(&shard->workers[i], &ignored);

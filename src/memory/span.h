@@ -92,8 +92,11 @@ static inline bool npi_span_mark_freed(const struct npi_slice *slice, void *bloc
 static inline bool npi_span_link_sound(const struct npi_slice *slice, uint32_t chunk,
                                        const void *link)
 {
+    if (link == NULL) {
+        return true;
+    }
     size_t offset = (size_t)((const char *)link - npi_chunk_address(slice, chunk));
-    return link == NULL || offset < (size_t)slice->chunks[chunk].chunks << NPI_CHUNK_SHIFT;
+    return offset < (size_t)slice->chunks[chunk].chunks << NPI_CHUNK_SHIFT;
 }
 
 #if NUMAPOOL_CHECKS >= 2

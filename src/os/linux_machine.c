@@ -10,7 +10,7 @@
 #define NS_PER_S UINT64_C(1000000000)
 
 /* The cpu lines come first; 128 bytes is more than the longest of them. */
-#define LINE_BYTES 128
+#define LINE_BYTES ((size_t)128)
 
 int npi_machine_idle_ns(const uint64_t *cpu_words, size_t word_count, uint64_t *idle_ns)
 {
