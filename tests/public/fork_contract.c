@@ -70,6 +70,10 @@ static void call_everything(struct scene *scene)
     size_t needed = 0;
     EXPECT(numapool_stats_prometheus(pool, NULL, 0, &needed) == NUMAPOOL_E_FORKED);
     EXPECT(numapool_plan_write(pool, 2) == NUMAPOOL_E_FORKED);
+    EXPECT(numapool_node_count(pool) == 2 && numapool_shard_count(pool) == 2); /* set once */
+    EXPECT(numapool_distance(pool, 0, 0) == 10 && numapool_distance(pool, 0, 2) == -1);
+    EXPECT(numapool_current_node() < 2);
+    (void)numapool_cancelled();
     EXPECT(numapool_group_cancel(scene->group) == NUMAPOOL_OK); /* of the child's own copy */
     EXPECT(numapool_group_destroy(scene->group) == NUMAPOOL_OK);
     EXPECT(numapool_destroy(pool) == NUMAPOOL_E_FORKED);

@@ -241,6 +241,45 @@ static void a_group_may_be_given_up_before_its_members_end(void **state)
     }
 }
 
+struct giver {
+    numapool_group *group;
+    atomic_int ended;
+};
+
+static void give_up(void *arg)
+{
+    struct giver *giver = arg;
+    CHECK(numapool_group_destroy(giver->group) == NUMAPOOL_OK);
+    (void)numapool_cancelled(); /* a member's group outlives it */
+    atomic_fetch_add(&giver->ended, 1);
+}
+
+static void give_up_in_drop(void *arg, int why)
+{
+    CHECK(why == NUMAPOOL_E_CANCELLED);
+    give_up(arg);
+}
+
+/* The only reference beside the last member's is given up by that member itself. */
+static void the_last_member_may_give_the_group_up(void **state)
+{
+    (void)state;
+    for (int round = 0; round < TIMES(100, 20); round++) {
+        struct blocker blocker = BLOCKER;
+        numapool *pool = make_blocked(&blocker, 1, 10);
+        struct giver giver = {.group = group_of(pool)};
+        struct numapool_task task = {
+            .run = give_up, .arg = &giver, .drop = give_up_in_drop, .group = giver.group};
+        assert_int_equal(numapool_submit_task(pool, &task), NUMAPOOL_OK);
+        if (round % 2 == 0) {
+            assert_int_equal(numapool_group_cancel(giver.group), NUMAPOOL_OK);
+        }
+        door_open(&blocker.door);
+        finish(pool);
+        assert_int_equal(atomic_load(&giver.ended), 1);
+    }
+}
+
 /* ------------------------------------------------------------------------- inside a task */
 
 struct inner {
@@ -522,6 +561,7 @@ int main(void)
         cmocka_unit_test(cancelling_drops_what_waits_and_tells_what_runs),
         cmocka_unit_test(cancelling_concerns_members_only),
         cmocka_unit_test(a_group_may_be_given_up_before_its_members_end),
+        cmocka_unit_test(the_last_member_may_give_the_group_up),
         cmocka_unit_test(a_member_may_not_wait_for_its_group),
         cmocka_unit_test(waits_nest_as_deep_as_there_are_replacements),
         cmocka_unit_test(one_wait_too_deep_is_refused),

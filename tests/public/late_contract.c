@@ -61,6 +61,55 @@ static void deadlines_that_pass_in_the_queue_drop_the_task(void **state)
     assert_int_equal(atomic_load(&far.dropped), 0);
 }
 
+struct retry {
+    numapool *pool;
+    struct fate second;
+    atomic_int dropped;
+};
+
+static void submit_again(void *arg, int why)
+{
+    struct retry *retry = arg;
+    CHECK(why == NUMAPOOL_E_DEADLINE);
+    struct numapool_task task = fate_task(&retry->second);
+    CHECK(numapool_submit_task(retry->pool, &task) == NUMAPOOL_OK);
+    atomic_fetch_add(&retry->dropped, 1);
+}
+
+static void never(void *arg)
+{
+    (void)arg;
+    check_failed(__FILE__, __LINE__, "a task ran whose deadline had passed");
+}
+
+static void a_drop_may_submit(void **state)
+{
+    (void)state;
+    enum { COUNT = 20 };
+    struct blocker blocker = BLOCKER;
+    numapool *pool = make_blocked(&blocker, 1, 100);
+    static struct retry retries[COUNT];
+    memset(retries, 0, sizeof retries);
+    uint64_t deadline = 0;
+    for (int i = 0; i < COUNT; i++) {
+        retries[i].pool = pool;
+        struct numapool_task task = {.run = never, .arg = &retries[i], .drop = submit_again};
+        do { /* a slow machine may take longer than that to submit */
+            deadline = now_ns() + 30 * MS;
+            task.deadline_ns = deadline;
+        } while (numapool_submit_task(pool, &task) != NUMAPOOL_OK);
+    }
+    EVENTUALLY(now_ns() > deadline);
+    door_open(&blocker.door);
+    EVENTUALLY(stats_of(pool).accepted == 1 + 2 * COUNT && at_rest(pool));
+    finish(pool);
+    for (int i = 0; i < COUNT; i++) {
+        assert_int_equal(atomic_load(&retries[i].dropped), 1);
+        assert_int_equal(atomic_load(&retries[i].second.run), 1);
+        assert_int_equal(atomic_load(&retries[i].second.dropped), 0);
+    }
+}
+
 static void wait_for_cancelled(void *arg)
 {
     EVENTUALLY(numapool_cancelled());
@@ -180,6 +229,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(passed_deadlines_are_refused),
         cmocka_unit_test(deadlines_that_pass_in_the_queue_drop_the_task),
+        cmocka_unit_test(a_drop_may_submit),
         cmocka_unit_test(a_running_task_learns_of_its_deadline),
         cmocka_unit_test(predicted_lateness_is_refused),
         cmocka_unit_test(too_long_a_wait_is_refused),
