@@ -20,3 +20,6 @@ numapool_test(watchdog_test unit SOURCES watchdog_test.c LIBS ${core_libraries})
 numapool_test(flow_clock_test unit SOURCES flow_clock_test.c LIBS ${core_libraries})
 target_link_options(flow_clock_test PRIVATE
   LINKER:--wrap=npi_clock_ticks LINKER:--wrap=npi_clock_now_ns LINKER:--wrap=npi_park_wait)
+
+numapool_test(usage_sample_test unit SOURCES usage_sample_test.c LIBS ${core_libraries})
+target_link_options(usage_sample_test PRIVATE LINKER:--wrap=npi_thread_usage)
