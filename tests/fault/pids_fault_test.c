@@ -4,6 +4,7 @@
 
 static void within_a_limit(void)
 {
+    static struct blocker blocker = BLOCKER;
     MUST(cage_enter() == 0);
     MUST(cage_set("pids.max", "8") == 0); /* this one, three producers, and little for a pool */
     load_begin(&(struct load_shape){.nodes = 1,
@@ -12,14 +13,18 @@ static void within_a_limit(void)
                                     .mix = LOAD_ALL,
                                     .queue_tasks = 1000},
                load_tasks() / 4);
-    for (unsigned turn = 0; load_goes_on(); turn++) {
-        pause_us(5000);
-        if (turn == 10) {
-            MUST(cage_set("pids.max", "12") == 0); /* some more may start now */
-        }
+    for (int i = 0; i < 40; i++) { /* more than there may be threads, until the kernel says no */
+        struct numapool_task task = {
+            .run = block, .arg = &blocker, .task_class = NUMAPOOL_CRITICAL};
+        MUST(numapool_submit_wait(load_pool, &task, FOREVER) == NUMAPOOL_OK);
     }
+    EVENTUALLY(inject_refused_threads() > 0);
+    MUST(cage_set("pids.max", "18") == 0); /* some more may start now */
+    int inside = atomic_load(&blocker.inside);
+    EVENTUALLY(atomic_load(&blocker.inside) > inside);
+    door_open(&blocker.door);
+    load_foreign(40);
     load_end();
-    MUST(inject_refused_threads() > 0);
     load_report("F2", "pids.max reached");
 }
 

@@ -54,6 +54,20 @@ static void some_are_refused(void **state)
     load_report("F2", "half of all threads, and for a while all, refused with EAGAIN");
 }
 
+/* Holds more workers than there may be threads, until the kernel has said no. */
+static void want_workers(void)
+{
+    static struct blocker blocker = BLOCKER;
+    for (int i = 0; i < 40; i++) {
+        struct numapool_task task = {
+            .run = block, .arg = &blocker, .task_class = NUMAPOOL_CRITICAL};
+        MUST(numapool_submit_wait(load_pool, &task, FOREVER) == NUMAPOOL_OK);
+    }
+    EVENTUALLY(inject_refused_threads() > 0);
+    door_open(&blocker.door);
+    load_foreign(40);
+}
+
 /* By the kernel: a user who may have 16 threads and wants 70. */
 static void within_a_limit(void)
 {
@@ -66,8 +80,8 @@ static void within_a_limit(void)
                                     .mix = LOAD_ALL,
                                     .queue_tasks = 1000},
                load_tasks() / 4);
+    want_workers();
     load_end();
-    MUST(inject_refused_threads() > 0);
     load_report("F2", "RLIMIT_NPROC reached");
 }
 
