@@ -9,6 +9,8 @@
 #ifndef NPI_BASE_ATOMIC_H
 #define NPI_BASE_ATOMIC_H
 
+#include "base/mutant.h"
+
 #include <stdbool.h>
 #include <stdint.h>
 

@@ -26,7 +26,7 @@ static inline void npi_snapshot_write(npi_a64 *version, npi_a64 *words, const vo
 {
     const char *bytes = from;
     uint64_t odd = npi_a64_load_relaxed(version) + 1;
-    npi_a64_store_relaxed(version, odd);
+    NPI_MUTANT(write_not_marked, npi_a64_store_relaxed(version, odd), (void)0);
     for (size_t i = 0; i < count; i++) {
         uint64_t word;
         memcpy(&word, bytes + i * sizeof word, sizeof word);
@@ -45,7 +45,8 @@ static inline bool npi_snapshot_read(const npi_a64 *version, const npi_a64 *word
         uint64_t word = npi_a64_load_acquire(&words[i]); /* @snapshot-open */
         memcpy(bytes + i * sizeof word, &word, sizeof word);
     }
-    return (before & 1) == 0 && npi_a64_load_relaxed(version) == before;
+    return (before & 1) == 0 &&
+           NPI_MUTANT(torn_copy, npi_a64_load_relaxed(version) == before, true);
 }
 
 #endif

@@ -75,11 +75,11 @@ static bool push_guest(struct npi_overflow_ask *ask, struct npi_shard *target,
         1) {
         (void)npi_a64_add_relaxed(&ask->home->forwarded_out, 1);
         (void)npi_a64_add_relaxed(&target->forwarded_in, 1);
-        npi_shard_notify(target);
+        NPI_MUTANT(forward_unheard, npi_shard_notify(target), (void)0);
         return true;
     }
     (void)npi_a64_add_relaxed(&target->guests_ever, (uint64_t)-1);
-    (void)npi_a32_add_relaxed(&target->guests, (uint32_t)-1);
+    (void)NPI_MUTANT(guest_count_lost, npi_a32_add_relaxed(&target->guests, (uint32_t)-1), 0u);
     item->hot[NPI_TASK_META] &= ~NPI_META_GUEST;
     return false;
 }
@@ -224,7 +224,8 @@ bool npi_overflow_steal(struct npi_worker *worker, const struct npi_shard_view *
             if (!worth_stealing(worker, victim, class->distance, view)) {
                 continue;
             }
-            uint64_t keep = victim->node == shard->node ? 0 : NPI_META_STRICT;
+            uint64_t keep =
+                NPI_MUTANT(strict_stolen, victim->node == shard->node, true) ? 0 : NPI_META_STRICT;
             if (npi_shard_take(victim, keep, item, 1) != 0) {
                 (void)npi_a64_add_relaxed(&victim->stolen_out, 1);
                 (void)npi_a64_add_relaxed(&shard->stolen_in, 1);
@@ -236,7 +237,7 @@ bool npi_overflow_steal(struct npi_worker *worker, const struct npi_shard_view *
             }
         }
     }
-    npi_a32_store_release(&shard->stealer, 0);
+    NPI_MUTANT(stealer_stays, npi_a32_store_release(&shard->stealer, 0), (void)0);
     return found;
 }
 

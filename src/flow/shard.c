@@ -28,7 +28,7 @@ static uint64_t room(struct npi_shard *shard, struct npi_ring *ring, bool lanes,
     if (depth + count > bound) {
         depth = npi_ring_depth_refreshed(ring) + elsewhere;
     }
-    return depth < bound ? bound - depth : 0;
+    return depth < bound ? NPI_MUTANT(room_off_by_one, bound - depth, bound - depth + 1) : 0;
 }
 
 /* The least stamp a task may get that is queued in `mine` while several lanes are in use. */
@@ -55,7 +55,7 @@ static void put_stamped(struct npi_shard *shard, struct npi_ring *ring, bool lan
     for (unsigned i = 0; i < count; i++) {
         npi_ring_put(ring, rank, i, &items[i]);
         uint64_t stamp = items[i].hot[NPI_TASK_STAMP];
-        if (NPI_UNLIKELY((int64_t)(stamp - least) < 0)) {
+        if (NPI_UNLIKELY(NPI_MUTANT(stamp_not_raised, (int64_t)(stamp - least) < 0, false))) {
             npi_ring_amend(ring, rank, i, NPI_TASK_STAMP, least);
         } else {
             least = stamp;
@@ -71,12 +71,16 @@ static int fill_lane(struct npi_shard *shard, unsigned lane, enum npi_class rank
     struct npi_ring *ring = &shard->lanes[lane];
     bool lanes = lane != 0;
     if (lanes) {
-        npi_a64_store_sc(&shard->lanes_used, NPI_LANES_OPEN); /* @lane-opened */
+        NPI_MUTANT(lane_not_announced, npi_a64_store_sc(&shard->lanes_used, NPI_LANES_OPEN),
+                   (void)0); /* @lane-opened */
     } else {
         lanes = npi_a64_load_sc(&shard->lanes_used) != NPI_LANES_FIRST; /* @lane-opened */
     }
     int result = NPI_PUSH_CLOSED;
-    if (npi_a32_load_sc(&shard->pool->phase) == NPI_PHASE_OPEN) { /* @pool-closed */
+    if (NPI_MUTANT(closed_unseen,
+                   NPI_MUTANT(phase_relaxed, npi_a32_load_sc(&shard->pool->phase),
+                              npi_a32_load_relaxed(&shard->pool->phase)) == NPI_PHASE_OPEN,
+                   true)) { /* @pool-closed */
         uint64_t free = room(shard, ring, lanes, bound, count);
         unsigned taken = free < count ? (unsigned)free : count;
         if (taken != 0) {
@@ -135,7 +139,7 @@ void npi_shard_close_lanes(struct npi_shard *shard)
     /* Holders of further lanes add all lanes up without asking this word, holders of the first lane
        are kept out. Who claims a further lane now either is seen below, or stores after us. */
     npi_a64_store_sc(&shard->lanes_used, NPI_LANES_FIRST);
-    if (!further_lanes_quiet(shard)) {
+    if (NPI_MUTANT(close_unchecked, !further_lanes_quiet(shard), false)) {
         npi_a64_store_sc(&shard->lanes_used, used);
     }
     npi_ring_unclaim(&shard->lanes[0]);
@@ -153,7 +157,9 @@ static bool find_oldest(struct npi_shard *shard, enum npi_class rank, struct lan
     for (unsigned lane = 0; lane < NPI_LANES; lane++) {
         struct lane_head head = {.ring = &shard->lanes[lane]};
         if (npi_ring_oldest(head.ring, rank, NPI_TASK_STAMP, &head.position, &head.stamp) &&
-            (oldest->ring == NULL || (int64_t)(head.stamp - oldest->stamp) < 0)) {
+            (oldest->ring == NULL ||
+             NPI_MUTANT(newest_first, (int64_t)(head.stamp - oldest->stamp) < 0,
+                        (int64_t)(head.stamp - oldest->stamp) > 0))) {
             *oldest = head;
         }
     }
@@ -171,7 +177,8 @@ static unsigned take_oldest(struct npi_shard *shard, enum npi_class rank, uint64
         if (!find_oldest(shard, rank, &first) || !find_oldest(shard, rank, &again)) {
             return 0;
         }
-        if (first.ring != again.ring || first.position != again.position) {
+        if (NPI_MUTANT(second_look_ignored,
+                       first.ring != again.ring || first.position != again.position, false)) {
             continue;
         }
         unsigned count = npi_ring_copy(first.ring, rank, first.position, refuse, items, 1);
@@ -190,7 +197,9 @@ static unsigned take_ranked(struct npi_shard *shard, enum npi_class rank, uint64
         unsigned count = npi_ring_copy(ring, rank, head, refuse, items, max);
         /* After the copy: if these tasks' thread had put an earlier one into a further lane, we see
            that it is in use. */
-        if (NPI_UNLIKELY(npi_a64_load_relaxed(&shard->lanes_used) != NPI_LANES_FIRST)) {
+        if (NPI_UNLIKELY(NPI_MUTANT(lanes_overlooked,
+                                    npi_a64_load_relaxed(&shard->lanes_used) != NPI_LANES_FIRST,
+                                    false))) {
             return take_oldest(shard, rank, refuse, items);
         }
         if (count == 0 || npi_ring_take_copied(ring, rank, head, count)) {
@@ -224,7 +233,7 @@ bool npi_shard_quiet(const struct npi_shard *shard)
 bool npi_shard_claims_free(const struct npi_shard *shard)
 {
     for (unsigned lane = 0; lane < NPI_LANES; lane++) {
-        if (npi_a64_load_sc(&shard->lanes[lane].claim) != 0) {
+        if (NPI_MUTANT(claims_ignored, npi_a64_load_sc(&shard->lanes[lane].claim) != 0, false)) {
             return false;
         }
     }
@@ -309,7 +318,8 @@ bool npi_shard_count_thread(struct npi_shard *shard)
     threads = npi_a32_load_relaxed(&shard->threads);
     do {
         if (threads >= shard->worker_slots) {
-            (void)npi_a32_add_relaxed(&pool->threads, (uint32_t)-1);
+            (void)NPI_MUTANT(thread_count_lost, npi_a32_add_relaxed(&pool->threads, (uint32_t)-1),
+                             0u);
             return false;
         }
     } while (!npi_a32_cas_relaxed(&shard->threads, &threads, threads + 1));
@@ -341,23 +351,24 @@ void npi_shard_recount_thread(struct npi_shard *shard)
 void npi_shard_wake(struct npi_shard *shard, uint32_t self)
 {
     struct npi_gate *gate = &shard->gate;
-    while (npi_gate_reserve(gate, true)) {
+    while (NPI_MUTANT(wake_without_permit, npi_gate_reserve(gate, true), true)) {
         uint32_t sleeper = npi_gate_pop(gate, NPI_SLEEPER_WOKEN);
         if (sleeper != NPI_GATE_NOBODY) {
-            if (sleeper != self) {
+            if (NPI_MUTANT(self_roused_only, sleeper != self, sleeper == self)) {
                 npi_gate_rouse(gate, sleeper);
             }
             return;
         }
         if (npi_shard_count_thread(shard)) {
-            (void)npi_a32_add_sc(&shard->starts_wanted,
-                                 1); /* the permit waits for the new thread */
+            /* the permit waits for the new thread */
+            (void)NPI_MUTANT(start_not_asked, npi_a32_add_sc(&shard->starts_wanted, 1), 0u);
             npi_shard_kick(shard);
             return;
         }
-        npi_gate_leave(gate, true);
+        NPI_MUTANT(permit_lost, npi_gate_leave(gate, true), (void)0);
         /* Somebody who went to sleep while we held the searching mark may have relied on us. */
-        if ((uint32_t)npi_a64_load_sc(&gate->parked) == 0 || npi_shard_quiet(shard)) {
+        if ((uint32_t)npi_a64_load_sc(&gate->parked) == 0 ||
+            NPI_MUTANT(left_without_look, npi_shard_quiet(shard), true)) {
             return;
         }
     }
@@ -372,7 +383,8 @@ void npi_shard_look(struct npi_shard *shard, uint32_t self)
 
 void npi_shard_kick(struct npi_shard *shard)
 {
-    if (npi_a32_swap_sc(&shard->control_word, 1) == 0) {
+    if (NPI_MUTANT(kick_unheard, npi_a32_swap_sc(&shard->control_word, 1) == 0,
+                   npi_a32_swap_sc(&shard->control_word, 1) != 0)) {
         npi_park_wake(&shard->control_word, 1);
     }
 }

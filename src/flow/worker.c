@@ -33,7 +33,8 @@ static inline void count(npi_a64 *counter, uint64_t by)
 {
     /* One writer: no read-modify-write. Release, so that drain, which adds the counters up, also
        sees what the task wrote. */
-    npi_a64_store_release(counter, npi_a64_load_relaxed(counter) + by);
+    NPI_MUTANT(count_relaxed, npi_a64_store_release(counter, npi_a64_load_relaxed(counter) + by),
+               npi_a64_store_relaxed(counter, npi_a64_load_relaxed(counter) + by));
 }
 
 /* A change that the watchdog is to see. The owner alone writes. */
@@ -71,7 +72,8 @@ static void count_end(struct npi_worker *worker, npi_a64 *counter)
 {
     bool member = npi_item_group(&worker->item) != NULL;
     if (member) {
-        npi_a32_store_relaxed(&worker->parting, 1); /* published by the counter */
+        NPI_MUTANT(parting_not_told, npi_a32_store_relaxed(&worker->parting, 1),
+                   (void)0); /* published by the counter */
     }
     count(counter, 1);
     if (member) {
@@ -102,9 +104,9 @@ static bool still_wanted(struct npi_worker *worker, const struct npi_item *item,
                          uint64_t wait_ticks)
 {
     numapool_group *group = npi_item_group(item);
-    if (group != NULL && npi_group_is_cancelled(group)) {
+    if (group != NULL && NPI_MUTANT(cancel_ignored, npi_group_is_cancelled(group), false)) {
         drop(worker, NUMAPOOL_E_CANCELLED);
-        return false;
+        return NPI_MUTANT(cancelled_and_run, false, true);
     }
     uint64_t deadline = npi_item_deadline_ticks(item);
     uint64_t meta = item->hot[NPI_TASK_META];
@@ -116,9 +118,10 @@ static bool still_wanted(struct npi_worker *worker, const struct npi_item *item,
     if (deadline != 0) {
         /* Ticks to nanoseconds around now, so that the policy sees one clock. */
         uint64_t left_ns = deadline > now ? npi_clock_ticks_to_ns(deadline - now) : 0;
-        if (left_ns == 0 || npi_admit_expired(0, left_ns, view.admit.task_ns)) {
+        if (NPI_MUTANT(deadline_ignored, left_ns == 0, false) ||
+            npi_admit_expired(0, left_ns, view.admit.task_ns)) {
             drop(worker, NUMAPOOL_E_DEADLINE);
-            return false;
+            return NPI_MUTANT(expired_and_run, false, true);
         }
     }
     if ((meta & NPI_META_DROP_OK) != 0 &&
@@ -211,7 +214,7 @@ bool npi_worker_block_begin(struct npi_worker *worker)
     (void)npi_a32_add_relaxed(&shard->blocked, 1);
     worker->permit_lent = true;
     npi_gate_leave(&shard->gate, false);
-    npi_shard_look(shard, NPI_GATE_NOBODY);
+    NPI_MUTANT(block_without_look, npi_shard_look(shard, NPI_GATE_NOBODY), (void)0);
     return true;
 }
 
@@ -232,7 +235,7 @@ void npi_worker_block_end(struct npi_worker *worker)
         return;
     }
     /* The task goes on at once; if that makes one too many, somebody parks at a task's end. */
-    npi_gate_enter(&worker->shard->gate);
+    NPI_MUTANT(unblock_without_permit, npi_gate_enter(&worker->shard->gate), (void)0);
     take_permit_back(worker);
 }
 
@@ -270,10 +273,11 @@ static bool quit(struct npi_worker *worker, bool closing_now)
     if (!npi_shard_uncount_thread(shard, closing_now ? 0 : shard->workers_kept)) {
         return false;
     }
-    if (npi_gate_quit(&shard->gate, worker->index)) {
+    if (NPI_MUTANT(quit_regardless, npi_gate_quit(&shard->gate, worker->index),
+                   (npi_gate_quit(&shard->gate, worker->index), true))) {
         return true;
     }
-    npi_shard_recount_thread(shard);
+    NPI_MUTANT(recount_forgotten, npi_shard_recount_thread(shard), (void)0);
     return false;
 }
 
@@ -286,7 +290,7 @@ static bool park(struct npi_worker *worker, bool searching, bool holds_permit)
     sign(worker, 0);
     npi_gate_push(&shard->gate, worker->index);
     if (holds_permit) {
-        npi_gate_leave(&shard->gate, searching);
+        NPI_MUTANT(permit_slept_on, npi_gate_leave(&shard->gate, searching), (void)searching);
     }
     tell_drain(shard->pool);
     bool kept = false;
@@ -299,7 +303,7 @@ static bool park(struct npi_worker *worker, bool searching, bool holds_permit)
            visible. A claim still held may belong to somebody who looked for sleepers already and
            whose store is on its way, or to somebody who does not run: then look again soon. */
         bool claims_free = npi_shard_claims_free(shard);
-        if (npi_shard_waiting(shard) != 0) {
+        if (NPI_MUTANT(no_second_look, npi_shard_waiting(shard) != 0, false)) {
             npi_shard_wake(shard, worker->index);
         }
         if (!kept && exit_at_ns == UINT64_MAX && idle_exit_ns != NUMAPOOL_OFF &&
@@ -328,7 +332,8 @@ static bool park(struct npi_worker *worker, bool searching, bool holds_permit)
         }
     }
     worker->searching = true;
-    if (npi_a32_load_sc(&shard->control_idle) != 0) { /* @control-idle */
+    if (NPI_MUTANT(control_left_idle, npi_a32_load_sc(&shard->control_idle) != 0,
+                   false)) { /* @control-idle */
         npi_shard_kick(shard);
     }
     return true;
@@ -361,7 +366,7 @@ static bool search(struct npi_worker *worker, struct npi_item *item)
     }
     worker->searching = false;
     uint64_t permits = npi_gate_found(&shard->gate);
-    if (npi_permits_want_wake(permits) && !npi_shard_quiet(shard)) {
+    if (npi_permits_want_wake(permits) && NPI_MUTANT(chain_cut, !npi_shard_quiet(shard), false)) {
         npi_shard_wake(shard, NPI_GATE_NOBODY); /* the chain goes on while there is work */
     }
     return true;
@@ -377,7 +382,7 @@ static bool obey_limit(struct npi_worker *worker)
     struct npi_gate *gate = &worker->shard->gate;
     uint64_t permits = npi_a64_load_relaxed(&gate->permits);
     if (NPI_LIKELY(npi_permits_active(permits) <= npi_permits_limit(permits)) ||
-        !npi_gate_leave_if_over(gate)) {
+        NPI_MUTANT(limit_not_obeyed, !npi_gate_leave_if_over(gate), true)) {
         return true;
     }
     return park(worker, false, false);

@@ -217,7 +217,8 @@ bool npi_block_free(struct npi_space *space, void *block)
         return chunk != 0 && free_large(slice, chunk);
     }
     const struct npi_class *class = &space->classes[span.class];
-    if (!npi_span_mark_freed(slice, block, class))
+    if (!NPI_MUTANT(freed_twice, npi_span_mark_freed(slice, block, class),
+                    ((void)npi_span_mark_freed(slice, block, class), true)))
         return false;
     struct npi_heap *heap = &slice->heaps[span.heap];
     if (npi_latch_try(&heap->latch)) {
@@ -227,7 +228,7 @@ bool npi_block_free(struct npi_space *space, void *block)
             take_returned(slice, heap);
         npi_latch_release(&heap->latch);
     } else {
-        npi_return_list_push(&heap->returned, block);
+        NPI_MUTANT(remote_free_lost, npi_return_list_push(&heap->returned, block), (void)0);
         npi_a64_add_relaxed(&heap->returned_beside_bytes, class->bytes);
     }
     npi_space_unreserve(space, class->bytes);

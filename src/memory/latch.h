@@ -31,7 +31,9 @@ static inline bool npi_latch_try(npi_a32 *latch)
     uint32_t value = NPI_LATCH_FREE;
     /* A look first: failing to write a busy line would still take it away from its user. */
     return npi_a32_load_relaxed(latch) == NPI_LATCH_FREE &&
-           npi_a32_cas_acq_rel(latch, &value, NPI_LATCH_HELD); /* acquire @latch-free */
+           NPI_MUTANT(latch_by_store, npi_a32_cas_acq_rel(latch, &value, NPI_LATCH_HELD),
+                      (npi_a32_store_sc(latch, NPI_LATCH_HELD),
+                       value == NPI_LATCH_FREE)); /* acquire @latch-free */
 }
 
 static inline void npi_latch_wait(npi_a32 *latch)
@@ -47,7 +49,7 @@ static inline void npi_latch_release(npi_a32 *latch)
 {
     /* release @latch-free */
     if (NPI_UNLIKELY(npi_a32_swap_acq_rel(latch, NPI_LATCH_FREE) == NPI_LATCH_HELD_AND_WAITED))
-        npi_park_wake(latch, 1);
+        NPI_MUTANT(latch_without_wake, npi_park_wake(latch, 1), (void)0);
 }
 
 #endif

@@ -18,12 +18,17 @@ bool npi_gate_reserve(struct npi_gate *gate, bool alone)
 {
     uint64_t permits = npi_a64_load_sc(&gate->permits);
     for (;;) {
-        if (npi_permits_active(permits) >= npi_permits_limit(permits) ||
-            (alone && npi_permits_searching(permits) != 0)) {
+        if (NPI_MUTANT(limit_off_by_one, npi_permits_active(permits) >= npi_permits_limit(permits),
+                       npi_permits_active(permits) > npi_permits_limit(permits)) ||
+            (alone && NPI_MUTANT(searcher_ignored, npi_permits_searching(permits) != 0, false))) {
             return false;
         }
-        if (npi_a64_cas_sc(&gate->permits, &permits,
-                           permits + NPI_GATE_ACTIVE + NPI_GATE_SEARCHING)) {
+        if (NPI_MUTANT(
+                permit_by_store,
+                npi_a64_cas_sc(&gate->permits, &permits,
+                               permits + NPI_GATE_ACTIVE + NPI_GATE_SEARCHING),
+                (npi_a64_store_sc(&gate->permits, permits + NPI_GATE_ACTIVE + NPI_GATE_SEARCHING),
+                 true))) {
             return true;
         }
     }
@@ -32,7 +37,8 @@ bool npi_gate_reserve(struct npi_gate *gate, bool alone)
 bool npi_gate_leave_if_over(struct npi_gate *gate)
 {
     uint64_t permits = npi_a64_load_sc(&gate->permits);
-    while (npi_permits_active(permits) > npi_permits_limit(permits)) {
+    while (NPI_MUTANT(over_off_by_one, npi_permits_active(permits) > npi_permits_limit(permits),
+                      npi_permits_active(permits) >= npi_permits_limit(permits))) {
         if (npi_a64_cas_sc(&gate->permits, &permits, permits - NPI_GATE_ACTIVE)) {
             return true;
         }
@@ -45,7 +51,9 @@ uint64_t npi_gate_set_limit(struct npi_gate *gate, uint32_t limit)
     uint64_t permits = npi_a64_load_sc(&gate->permits);
     uint64_t wanted = (uint64_t)limit << NPI_GATE_LIMIT_SHIFT;
     uint64_t rest_mask = (UINT64_C(1) << NPI_GATE_LIMIT_SHIFT) - 1;
-    while (!npi_a64_cas_sc(&gate->permits, &permits, wanted | (permits & rest_mask))) {
+    while (NPI_MUTANT(limit_by_store,
+                      !npi_a64_cas_sc(&gate->permits, &permits, wanted | (permits & rest_mask)),
+                      (npi_a64_store_sc(&gate->permits, wanted | (permits & rest_mask)), false))) {
     }
     return permits;
 }
@@ -59,24 +67,29 @@ void npi_gate_push(struct npi_gate *gate, uint32_t worker)
     do {
         npi_a32_store_relaxed(&sleeper->next, (uint32_t)top);
         /* The change count makes a pop fail that read our link before we were pushed again. */
-        mine = ((top >> 32) + 1) << 32 | (worker + 1);
-    } while (!npi_a64_cas_release(&gate->parked, &top, mine)); /* @sleeper-pushed */
+        mine = NPI_MUTANT(push_uncounted, ((top >> 32) + 1), (top >> 32)) << 32 | (worker + 1);
+    } while (!NPI_MUTANT(push_relaxed, npi_a64_cas_release(&gate->parked, &top, mine),
+                         npi_a64_cas_relaxed(&gate->parked, &top, mine))); /* @sleeper-pushed */
 }
 
 uint32_t npi_gate_pop(struct npi_gate *gate, enum npi_sleeper_state state)
 {
-    uint64_t top = npi_a64_load_acquire(&gate->parked); /* @sleeper-pushed */
+    uint64_t top = NPI_MUTANT(pop_relaxed, npi_a64_load_acquire(&gate->parked),
+                              npi_a64_load_relaxed(&gate->parked)); /* @sleeper-pushed */
     for (;;) {
         uint32_t index = (uint32_t)top;
         if (index == 0) {
             return NPI_GATE_NOBODY;
         }
         struct npi_sleeper *sleeper = &gate->sleepers[index - 1];
-        uint64_t below = ((top >> 32) + 1) << 32 | npi_a32_load_relaxed(&sleeper->next);
+        uint64_t below = NPI_MUTANT(pop_uncounted, ((top >> 32) + 1), (top >> 32)) << 32 |
+                         npi_a32_load_relaxed(&sleeper->next);
         if (!npi_a64_cas_acq_rel(&gate->parked, &top, below)) {
             continue;
         }
-        if (npi_a32_swap_acq_rel(&sleeper->word, (uint32_t)state) == NPI_SLEEPER_ASLEEP) {
+        if (NPI_MUTANT(pop_wakes_the_left,
+                       npi_a32_swap_acq_rel(&sleeper->word, (uint32_t)state) == NPI_SLEEPER_ASLEEP,
+                       (npi_a32_swap_acq_rel(&sleeper->word, (uint32_t)state), true))) {
             return index - 1; /* @permit-passed */
         }
         /* Its thread has left. Nobody but us holds the slot now. */
@@ -88,15 +101,19 @@ uint32_t npi_gate_pop(struct npi_gate *gate, enum npi_sleeper_state state)
 void npi_gate_rouse(struct npi_gate *gate, uint32_t worker)
 {
     (void)npi_a64_add_relaxed(&gate->wakes, 1);
-    npi_park_wake(&gate->sleepers[worker].word, 1);
+    NPI_MUTANT(rouse_without_wake, npi_park_wake(&gate->sleepers[worker].word, 1), (void)0);
 }
 
 enum npi_sleeper_state npi_gate_sleep(struct npi_gate *gate, uint32_t worker, uint64_t deadline_ns)
 {
     npi_a32 *word = &gate->sleepers[worker].word;
     uint32_t state;
-    while ((state = npi_a32_load_acquire(word)) == NPI_SLEEPER_ASLEEP) { /* @permit-passed */
-        if (npi_park_wait(word, NPI_SLEEPER_ASLEEP, deadline_ns) == -ETIMEDOUT) {
+    while ((state = NPI_MUTANT(woken_relaxed, npi_a32_load_acquire(word),
+                               npi_a32_load_relaxed(word))) ==
+           NPI_SLEEPER_ASLEEP) { /* @permit-passed */
+        if (NPI_MUTANT(woken_by_anything,
+                       npi_park_wait(word, NPI_SLEEPER_ASLEEP, deadline_ns) == -ETIMEDOUT,
+                       (npi_park_wait(word, NPI_SLEEPER_ASLEEP, deadline_ns), true))) {
             state = npi_a32_load_acquire(word);
             break;
         }
@@ -107,5 +124,7 @@ enum npi_sleeper_state npi_gate_sleep(struct npi_gate *gate, uint32_t worker, ui
 bool npi_gate_quit(struct npi_gate *gate, uint32_t worker)
 {
     uint32_t asleep = NPI_SLEEPER_ASLEEP;
-    return npi_a32_cas_acq_rel(&gate->sleepers[worker].word, &asleep, NPI_SLEEPER_LEFT);
+    return NPI_MUTANT(
+        quit_by_store, npi_a32_cas_acq_rel(&gate->sleepers[worker].word, &asleep, NPI_SLEEPER_LEFT),
+        (npi_a32_store_release(&gate->sleepers[worker].word, NPI_SLEEPER_LEFT), asleep != 0));
 }

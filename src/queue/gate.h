@@ -100,7 +100,8 @@ static inline bool npi_permits_want_wake(uint64_t permits)
 
 static inline uint64_t npi_gate_permits(const struct npi_gate *gate)
 {
-    return npi_a64_load_sc(&gate->permits); /* @sleep-announced */
+    return NPI_MUTANT(look_relaxed, npi_a64_load_sc(&gate->permits),
+                      npi_a64_load_relaxed(&gate->permits)); /* @sleep-announced */
 }
 
 void npi_gate_init(struct npi_gate *gate, struct npi_sleeper *sleepers, uint32_t limit);
@@ -124,8 +125,10 @@ static inline uint64_t npi_gate_found(struct npi_gate *gate)
 /* Gives a permit back. Afterwards the caller has to look at the rings. */
 static inline void npi_gate_leave(struct npi_gate *gate, bool searching)
 {
-    (void)npi_a64_add_sc(&gate->permits,
-                         0 - (NPI_GATE_ACTIVE + (searching ? NPI_GATE_SEARCHING : 0)));
+    uint64_t held =
+        NPI_GATE_ACTIVE + (NPI_MUTANT(mark_kept, searching, false) ? NPI_GATE_SEARCHING : 0);
+    (void)NPI_MUTANT(leave_relaxed, npi_a64_add_sc(&gate->permits, 0 - held),
+                     npi_a64_add_relaxed(&gate->permits, 0 - held));
 }
 
 /* Gives a permit back only if more are held than the limit allows. */

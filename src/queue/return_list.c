@@ -16,7 +16,12 @@ void npi_return_list_push(struct npi_return_list *list, struct npi_return_link *
         NPI_PLAIN_WRITE(link);
         link->next = (struct npi_return_link *)(uintptr_t)head;
         /* release @returned: pairs with npi_return_list_take_all() */
-    } while (!npi_a64_cas_release(&list->head, &head, (uint64_t)(uintptr_t)link));
+    } while (
+        !NPI_MUTANT(return_relaxed,
+                    NPI_MUTANT(return_by_store,
+                               npi_a64_cas_release(&list->head, &head, (uint64_t)(uintptr_t)link),
+                               (npi_a64_store_sc(&list->head, (uint64_t)(uintptr_t)link), true)),
+                    npi_a64_cas_relaxed(&list->head, &head, (uint64_t)(uintptr_t)link)));
 }
 
 struct npi_return_link *npi_return_list_take_all(struct npi_return_list *list)
@@ -24,6 +29,7 @@ struct npi_return_link *npi_return_list_take_all(struct npi_return_list *list)
     if (npi_return_list_seems_empty(list))
         return NULL;
     /* acquire @returned: pairs with npi_return_list_push(). The release half is not needed. */
-    uint64_t head = npi_a64_swap_acq_rel(&list->head, 0);
+    uint64_t head = NPI_MUTANT(taken_and_left, npi_a64_swap_acq_rel(&list->head, 0),
+                               npi_a64_load_acquire(&list->head));
     return (struct npi_return_link *)(uintptr_t)head;
 }

@@ -45,7 +45,11 @@ bool npi_ring_claim(struct npi_ring *ring, uint64_t count)
     for (int turn = 0; turn < CLAIM_TURNS; turn++) {
         uint64_t free = 0;
         if (npi_a64_load_relaxed(&ring->claim) == 0 &&
-            npi_a64_cas_sc(&ring->claim, &free, count)) { /* @ring-claimed, @sleep-announced */
+            NPI_MUTANT(claim_relaxed,
+                       NPI_MUTANT(claim_shared, npi_a64_cas_sc(&ring->claim, &free, count),
+                                  (npi_a64_store_sc(&ring->claim, count), true)),
+                       npi_a64_cas_relaxed(&ring->claim, &free,
+                                           count))) { /* @ring-claimed, @sleep-announced */
             NPI_PLAIN_READ(&ring->tail_sum);
             NPI_PLAIN_READ(&ring->head_sum_seen);
             return true;
@@ -59,7 +63,9 @@ uint64_t npi_ring_depth_refreshed(struct npi_ring *ring)
 {
     uint64_t sum = 0;
     for (unsigned c = 0; c < NPI_RING_CLASSES; c++) {
-        sum += npi_a64_load_acquire(&ring->head[c]); /* @ring-emptied: pairs with take */
+        sum +=
+            NPI_MUTANT(room_relaxed, npi_a64_load_acquire(&ring->head[c]),
+                       npi_a64_load_relaxed(&ring->head[c])); /* @ring-emptied: pairs with take */
     }
     NPI_PLAIN_WRITE(&ring->head_sum_seen);
     ring->head_sum_seen = sum;
@@ -94,19 +100,24 @@ void npi_ring_publish(struct npi_ring *ring, unsigned rank, uint64_t count)
     NPI_PLAIN_WRITE(&ring->tail_sum);
     ring->tail_sum += count;
     uint64_t tail = npi_a64_load_relaxed(&ring->tail[rank]);
-    npi_a64_store_release(&ring->tail[rank], tail + count); /* @ring-filled */
+    NPI_MUTANT(publish_relaxed, npi_a64_store_release(&ring->tail[rank], tail + count),
+               npi_a64_store_relaxed(&ring->tail[rank], tail + count)); /* @ring-filled */
 }
 
 void npi_ring_unclaim(struct npi_ring *ring)
 {
-    npi_a64_store_release(&ring->claim, 0); /* @ring-claimed */
+    NPI_MUTANT(unclaim_relaxed, npi_a64_store_release(&ring->claim, 0),
+               npi_a64_store_relaxed(&ring->claim, 0)); /* @ring-claimed */
 }
 
 unsigned npi_ring_copy(const struct npi_ring *ring, unsigned rank, uint64_t head, uint64_t refuse,
                        struct npi_item *items, unsigned max)
 {
-    uint64_t tail = npi_a64_load_acquire(&ring->tail[rank]); /* @ring-filled */
-    unsigned count = tail - head < max ? (unsigned)(tail - head) : max;
+    uint64_t tail = NPI_MUTANT(copy_relaxed, npi_a64_load_acquire(&ring->tail[rank]),
+                               npi_a64_load_relaxed(&ring->tail[rank])); /* @ring-filled */
+    unsigned count = NPI_MUTANT(copy_past_tail, tail - head < max, tail < head + max)
+                         ? (unsigned)(tail - head)
+                         : max;
     for (unsigned n = 0; n < count; n++) {
         uint64_t at = (head + n) & ring->mask;
         const struct npi_ring_slot *slot = &ring->slots[rank][at];
@@ -114,10 +125,10 @@ unsigned npi_ring_copy(const struct npi_ring *ring, unsigned rank, uint64_t head
             items[n].hot[i] = npi_a64_load_relaxed(&slot->word[i]);
         }
         uint64_t meta = items[n].hot[NPI_ITEM_META];
-        if ((meta & refuse) != 0) {
+        if (NPI_MUTANT(refused_taken, (meta & refuse) != 0, false)) {
             return n;
         }
-        if ((meta & NPI_ITEM_FULL) != 0) {
+        if (NPI_MUTANT(further_words_left, (meta & NPI_ITEM_FULL) != 0, false)) {
             const struct npi_ring_more *more = &ring->mores[rank][at];
             for (unsigned i = 0; i < NPI_ITEM_MORE_WORDS; i++) {
                 items[n].more[i] = npi_a64_load_relaxed(&more->word[i]);
@@ -149,7 +160,7 @@ bool npi_ring_oldest(const struct npi_ring *ring, unsigned rank, unsigned word, 
         }
         /* Acquire: the head is read again after it. */
         *value = npi_a64_load_acquire(&ring->slots[rank][*head & ring->mask].word[word]);
-        if (npi_ring_head(ring, rank) == *head) {
+        if (NPI_MUTANT(oldest_unchecked, npi_ring_head(ring, rank) == *head, true)) {
             return true;
         }
     }
@@ -175,7 +186,7 @@ bool npi_ring_quiet(const struct npi_ring *ring)
 {
     /* Claim before tails: a claim seen free was either given up, then its tail is visible, or comes
        later, then its holder sees the announced sleeper. @sleep-announced */
-    if (npi_a64_load_sc(&ring->claim) != 0) {
+    if (NPI_MUTANT(quiet_ignores_claim, npi_a64_load_sc(&ring->claim) != 0, false)) {
         return false;
     }
     for (unsigned c = 0; c < NPI_RING_CLASSES; c++) {

@@ -95,7 +95,9 @@ bool npi_ring_claim(struct npi_ring *ring, uint64_t count);
 /* Tasks of all classes in this ring, by the cached heads: never below the truth. */
 static inline uint64_t npi_ring_depth_cached(const struct npi_ring *ring)
 {
-    return ring->tail_sum - ring->head_sum_seen;
+    return NPI_MUTANT(depth_short_by_one, ring->tail_sum - ring->head_sum_seen,
+                      ring->tail_sum - ring->head_sum_seen -
+                          (ring->tail_sum != ring->head_sum_seen));
 }
 uint64_t npi_ring_depth_refreshed(struct npi_ring *ring); /* exact when nobody takes meanwhile */
 void npi_ring_put(struct npi_ring *ring, unsigned rank, uint64_t offset,
@@ -125,7 +127,11 @@ static inline bool npi_ring_take_copied(struct npi_ring *ring, unsigned rank, ui
 {
     /* Success says the head did not move while we copied, so no producer could reuse the slots; its
        release half keeps the copying before it. @ring-emptied */
-    return npi_a64_cas_acq_rel(&ring->head[rank], &head, head + count);
+    return NPI_MUTANT(take_relaxed,
+                      NPI_MUTANT(take_without_cas,
+                                 npi_a64_cas_acq_rel(&ring->head[rank], &head, head + count),
+                                 (npi_a64_store_sc(&ring->head[rank], head + count), true)),
+                      npi_a64_cas_relaxed(&ring->head[rank], &head, head + count));
 }
 
 /* The position and one hot word of the task that was the oldest at some moment of the call; false
