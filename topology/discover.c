@@ -378,33 +378,36 @@ static bool is_path(const char *text)
     return strchr(text, '/') != NULL || (length > 4 && strcmp(text + length - 4, ".xml") == 0);
 }
 
-/* False: *why says so, or is NULL for want of memory. */
-static bool xml_fits(const char *path, char **why)
+/* The text of a file that hwloc may have; NULL: *why says so, or is NULL for want of memory. */
+static char *read_xml(const char *path, char **why)
 {
     struct stat file;
     if (stat(path, &file) != 0) {
         /* NOLINTNEXTLINE(concurrency-mt-unsafe): the text of a known number */
         *why = npi_text_format("%s: %s", path, strerror(errno));
-        return false;
+        return NULL;
     }
     if (!S_ISREG(file.st_mode)) {
         *why = npi_text_format("%s is not a file", path);
-        return false;
+        return NULL;
     }
     char *text = npi_sysfs_read(NULL, "%s", path);
     if (text == NULL) {
         if (errno != ENOMEM)
             /* NOLINTNEXTLINE(concurrency-mt-unsafe): the text of a known number */
             *why = npi_text_format("%s: %s", path, strerror(errno));
-        return false;
+        return NULL;
     }
     int line;
-    const char *unfit = npi_xml_unfit(text, &line);
+    bool no_memory;
+    const char *unfit = npi_xml_unfit(text, &line, &no_memory);
+    if (unfit == NULL && !no_memory)
+        return text;
     free(text);
     if (unfit != NULL)
         *why = npi_text_format("%s:%d: %s; make such a file with `lstopo FILE.xml`", path, line,
                                unfit);
-    return unfit == NULL;
+    return NULL;
 }
 
 static bool synthetic_fits(const char *text, char **why)
@@ -441,10 +444,12 @@ int npi_discover_text(struct npi_machine *machine, const char *text,
     struct npi_machine fresh = {0};
     bool path = is_path(text);
     *why = NULL;
-    if (path ? !xml_fits(text, why) : !synthetic_fits(text, why))
+    char *xml = path ? read_xml(text, why) : NULL;
+    if (path ? xml == NULL : !synthetic_fits(text, why))
         return *why != NULL ? -EINVAL : -ENOMEM;
-    int result = npi_hwloc_load(&fresh, path ? NPI_HWLOC_XML : NPI_HWLOC_SYNTHETIC, text,
-                                options->want_kinds);
+    int result = npi_hwloc_load(&fresh, path ? NPI_HWLOC_XML : NPI_HWLOC_SYNTHETIC,
+                                path ? xml : text, options->want_kinds);
+    free(xml);
     const char *wrong = NULL;
     if (result == 0 && !npi_machine_valid(&fresh, &wrong)) {
         *why = npi_text_format("\"%s\" is not a usable machine: %s", text, wrong);

@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <hwloc.h>
 #include <stdlib.h>
+#include <string.h>
 #include <strings.h>
 
 static bool copy_bitmap(struct npi_cpuset *set, hwloc_const_bitmap_t bitmap)
@@ -32,6 +33,8 @@ static unsigned long load_flags(enum npi_hwloc_source source, bool want_kinds)
 #if HWLOC_API_VERSION >= 0x00020800
     if (!want_kinds)
         flags |= HWLOC_TOPOLOGY_FLAG_NO_CPUKINDS;
+    if (source == NPI_HWLOC_XML) /* of no use here, and more that might not be well */
+        flags |= HWLOC_TOPOLOGY_FLAG_NO_MEMATTRS;
 #endif
     (void)source;
     (void)want_kinds;
@@ -73,7 +76,8 @@ static hwloc_topology_t load(enum npi_hwloc_source source, const char *text, boo
         *failure = -EINVAL;
     if (source == NPI_HWLOC_SYNTHETIC && hwloc_topology_set_synthetic(topology, text) != 0)
         goto fail;
-    if (source == NPI_HWLOC_XML && hwloc_topology_set_xml(topology, text) != 0)
+    if (source == NPI_HWLOC_XML &&
+        hwloc_topology_set_xmlbuffer(topology, text, (int)strlen(text)) != 0)
         goto fail;
     if (hwloc_topology_load(topology) != 0)
         goto fail;

@@ -12,7 +12,7 @@ enum npi_hwloc_source {
 
 /*
  * Fills CPUs, nodes, distances and domains; leaves the rest alone. `text` is the synthetic text or
- * the path. Returns 0, -ENOMEM, -EINVAL (the text or file), -ENOTSUP (hwloc was told by its own
+ * that of the XML file. Returns 0, -ENOMEM, -EINVAL (the text or file), -ENOTSUP (hwloc was told by its own
  * environment variables to describe another machine), -EIO (hwloc failed).
  */
 int npi_hwloc_load(struct npi_machine *machine, enum npi_hwloc_source source, const char *text,

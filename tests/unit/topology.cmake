@@ -1,6 +1,6 @@
 # Tests of topology/. Each links that folder alone: it stands on the public header and nothing else.
 foreach(stem
-    cpuset quantity settings machine discover cgroup place
+    cpuset quantity settings machine discover discover_text cgroup place
     plan_random plan_machines config_file config_env)
   numapool_test(${stem}_test unit SOURCES ${stem}_test.c topology_support.c LIBS numapool_topology)
 endforeach()
