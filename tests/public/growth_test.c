@@ -17,9 +17,9 @@
 #define BUDGET 256
 #define GROWN 200
 #define COMPUTE_SAMPLES 400
-#define TURNS 20          /* of so many samples each */
 #define TURNS_TO_SHRINK 3 /* these are not judged: they begin with all that was grown for waiting */
 #define OTHERS_MOST 0.1
+#define PATIENCE_NS 40e9 /* for others to leave the CPUs alone */
 
 static numapool *pool;
 static unsigned cpus;
@@ -124,7 +124,8 @@ static void shrinks_for_tasks_that_compute(void **state)
 {
     (void)state;
     unsigned most = (12 * cpus + 9) / 10;
-    for (int turn = 0; turn < TURNS; turn++) {
+    struct spent begin = spent_now();
+    for (int turn = 0; spent_now().wall - begin.wall < PATIENCE_NS; turn++) {
         uint64_t running[COMPUTE_SAMPLES];
         struct spent before = spent_now();
         for (int i = 0; i < COMPUTE_SAMPLES; i++) {
