@@ -15,15 +15,15 @@
 
 #define ROUND_TASKS UINT64_C(250000)
 #define CHILD_EVERY 32u
-#define TABLE_BYTES (2 * ROUND_TASKS)
 #define PRODUCERS_MAX 8u
 #define BATCH 8u
 
 #define RAN 1u
 #define DROPPED 16u
 
-/* A child process, or a load that does not move for so long, hangs. */
-#define CHILD_SECONDS 100
+/* A child process, beside its tasks, or a load that does not move for so long, hangs. */
+#define CHILD_SECONDS 100u
+#define CHILD_TASKS_PER_SECOND 50000u
 #define STILL_SECONDS 45
 
 numapool *load_pool;
@@ -33,6 +33,7 @@ static struct {
     uint64_t tasks, next;
     bool on, stopping, half_way;
     uint8_t *ended, *accepted;
+    uint64_t table_bytes, used_bytes; /* of each; those of this load */
     uint64_t refusals, foreign;
     int threads, descriptors;
     numapool_group *group, *cancelled;
@@ -313,7 +314,8 @@ static void make_pool(const struct load_shape *shape)
 
 void load_begin(const struct load_shape *shape, uint64_t tasks)
 {
-    MUST(tasks <= ROUND_TASKS);
+    load.used_bytes = (tasks + tasks / CHILD_EVERY + 64) & ~UINT64_C(7);
+    MUST(load.used_bytes <= load.table_bytes);
     load_clear();
     load.shape = *shape;
     load.tasks = tasks;
@@ -365,7 +367,7 @@ void load_await_producers(void)
 uint64_t load_ended(void)
 {
     uint64_t ended = 0;
-    for (uint64_t i = 0; i < TABLE_BYTES; i++) {
+    for (uint64_t i = 0; i < load.used_bytes; i++) {
         ended += __atomic_load_n(&load.ended[i], __ATOMIC_RELAXED) != 0;
     }
     return ended;
@@ -377,7 +379,7 @@ static void check_stats(void)
     struct numapool_stats stats = {.struct_size = sizeof stats};
     MUST(numapool_stats(load_pool, &stats) == NUMAPOOL_OK);
     uint64_t accepted = load.foreign, run = load.foreign, dropped_count = 0;
-    for (uint64_t i = 0; i < TABLE_BYTES; i++) {
+    for (uint64_t i = 0; i < load.used_bytes; i++) {
         accepted += load.accepted[i];
         run += load.ended[i] == RAN;
         dropped_count += load.ended[i] == DROPPED;
@@ -400,7 +402,7 @@ static void judge(void)
 {
     __atomic_store_n(&load.on, false, __ATOMIC_SEQ_CST);
     uint64_t lost = 0, twice = 0;
-    for (uint64_t i = 0; i < TABLE_BYTES; i++) {
+    for (uint64_t i = 0; i < load.used_bytes; i++) {
         unsigned ended = load.ended[i];
         total.accepted += load.accepted[i];
         total.run += ended % DROPPED;
@@ -456,7 +458,7 @@ void load_end(void)
 void load_clear(void)
 {
     /* The watchdog may be reading. */
-    for (uint64_t i = 0; i < TABLE_BYTES; i += sizeof(uint64_t)) {
+    for (uint64_t i = 0; i < load.used_bytes; i += sizeof(uint64_t)) {
         __atomic_store_n((uint64_t *)(void *)(load.ended + i), 0, __ATOMIC_RELAXED);
         __atomic_store_n((uint64_t *)(void *)(load.accepted + i), 0, __ATOMIC_RELAXED);
     }
@@ -465,7 +467,7 @@ void load_clear(void)
 uint64_t load_judge_killed(void)
 {
     uint64_t ended = 0;
-    for (uint64_t i = 0; i < TABLE_BYTES; i++) {
+    for (uint64_t i = 0; i < load.used_bytes; i++) {
         unsigned times = load.ended[i] % DROPPED + load.ended[i] / DROPPED;
         total.twice += times > 1;
         total.run += load.ended[i] % DROPPED;
@@ -537,7 +539,7 @@ static uint8_t *make_table(void)
 {
     /* Shared, so that a parent sees how far a child came. */
     void *table =
-        mmap(NULL, TABLE_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+        mmap(NULL, load.table_bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     MUST(table != MAP_FAILED);
     return table;
 }
@@ -546,6 +548,8 @@ int load_run(const struct CMUnitTest *tests, size_t count, const char *name)
 {
     pthread_t dog;
     (void)setvbuf(stdout, NULL, _IOLBF, 0);
+    uint64_t most = load_tasks() / 4 > ROUND_TASKS ? load_tasks() / 4 : ROUND_TASKS;
+    load.table_bytes = load.used_bytes = (2 * most) & ~UINT64_C(7);
     load.ended = make_table();
     load.accepted = make_table();
     halt_init();
@@ -559,7 +563,7 @@ bool load_in_child(void (*body)(void))
     pid_t child = fork();
     MUST(child >= 0);
     if (child == 0) {
-        (void)alarm(CHILD_SECONDS);
+        (void)alarm(CHILD_SECONDS + (unsigned)(load_tasks() / CHILD_TASKS_PER_SECOND));
         (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
         body();
         (void)fflush(stdout);
