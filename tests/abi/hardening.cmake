@@ -1,0 +1,53 @@
+# What a loader is told by the shared library: tables that are written once and then read-only, all
+# bindings made before the first call, a stack that holds no code, code that is not written to; and
+# that the compiler guarded stacks, indirect jumps and the C library's copies.
+execute_process(COMMAND readelf --version OUTPUT_QUIET ERROR_QUIET RESULT_VARIABLE missing)
+if(missing)
+  message("\nskip: there is no readelf")
+  return()
+endif()
+
+function(read_elf out file)
+  execute_process(COMMAND readelf --wide ${ARGN} "${file}"
+    OUTPUT_VARIABLE text RESULT_VARIABLE failed)
+  if(failed)
+    message(FATAL_ERROR "readelf ${ARGN} ${file}: ${failed}")
+  endif()
+  set(${out} "${text}" PARENT_SCOPE)
+endfunction()
+
+function(expect text pattern what)
+  if(NOT "${text}" MATCHES "${pattern}")
+    message(SEND_ERROR "${what}: nothing matches '${pattern}' in\n${text}")
+  endif()
+endfunction()
+
+read_elf(segments "${LIBRARY}" --segments)
+read_elf(dynamic "${LIBRARY}" --dynamic)
+read_elf(symbols "${LIBRARY}" --dyn-syms)
+
+expect("${segments}" "GNU_RELRO" "tables stay writable")
+expect("${segments}" "GNU_STACK [^\n]* RW " "the stack may hold code, or nothing is said of it")
+expect("${dynamic}" "\\(FLAGS[_1]*\\)[^\n]*NOW" "bindings are made late")
+if("${dynamic}" MATCHES "TEXTREL")
+  message(SEND_ERROR "code is written to when it is loaded (TEXTREL)")
+endif()
+if("${segments}" MATCHES "LOAD [^\n]* RWE ")
+  message(SEND_ERROR "a segment is writable and executable")
+endif()
+expect("${symbols}" "UND __stack_chk_fail" "no function guards its stack")
+if(FORTIFIED)
+  expect("${symbols}" "UND __[a-z]+_chk" "copies are not checked against the room they have")
+endif()
+if(CF_PROTECTION)
+  # Of our objects: the library has the mark only where the C library's start files have it too.
+  read_elf(members "${ARCHIVE}" --file-header)
+  read_elf(notes "${ARCHIVE}" --notes)
+  string(REGEX MATCHALL "ELF Header:" members "${members}")
+  string(REGEX MATCHALL "x86 feature: IBT, SHSTK" guarded "${notes}")
+  list(LENGTH members member_count)
+  list(LENGTH guarded guarded_count)
+  if(member_count EQUAL 0 OR NOT guarded_count EQUAL member_count)
+    message(SEND_ERROR "indirect jumps are guarded in ${guarded_count} of ${member_count} objects")
+  endif()
+endif()
