@@ -35,11 +35,18 @@ static bool await_claims(struct numapool *pool, uint64_t until_ns)
     return true;
 }
 
+/*
+ * @drain-told  A worker that runs out of tasks has counted the last one, gives its permit back (sc) and
+ *   then loads the phase (sc); drain has stored the phase (sc), loads the permits (sc) and then the
+ *   counters. Either the worker sees that it has to tell, or we see its permits, and with them its
+ *   counters. A thread that ended inside a task with its permit lent is found by DRAIN_STEP_NS.
+ */
 static bool all_done(const struct numapool *pool)
 {
     uint64_t accepted = 0, ended = 0;
     for (unsigned i = 0; i < pool->shard_count; i++) {
         const struct npi_shard *shard = pool->shards[i];
+        (void)npi_gate_permits(&shard->gate); /* @drain-told */
         for (unsigned rank = 0; rank < NPI_CLASS_COUNT; rank++) {
             accepted += npi_shard_accepted(shard, (enum npi_class)rank);
         }

@@ -210,36 +210,38 @@ void npi_tick_publish_first(struct npi_tick *tick, struct npi_shard *shard)
 
 /* ---------------------------------------------------------------------- the whole pool */
 
-/* Lower first, then give what is free: see balancer.h. */
-static void set_limits(struct numapool *pool, const uint32_t *limits)
+/* Per shard: the limit it is to have, and what it holds of the budget before it gets more. */
+struct npi_dealt {
+    uint32_t limit, held;
+};
+_Static_assert(sizeof(struct npi_dealt) <= sizeof(struct npi_balance_scratch),
+               "kept where the plan was made");
+
+/* Lower first, then give what is free: see balancer.h. What a shard holds is read once: a worker that
+   leaves meanwhile would make its part smaller and nobody's larger. */
+static void set_limits(struct numapool *pool, struct npi_dealt *dealt)
 {
     uint64_t held = 0;
     for (unsigned i = 0; i < pool->shard_count; i++) {
         struct npi_gate *gate = &pool->shards[i]->gate;
-        uint64_t permits = npi_gate_permits(gate);
-        if (limits[i] < npi_permits_limit(permits)) {
-            permits = npi_gate_set_limit(gate, limits[i]);
+        if (dealt[i].limit < npi_permits_limit(npi_gate_permits(gate))) {
+            (void)npi_gate_set_limit(gate, dealt[i].limit);
         }
-        uint32_t limit = npi_permits_limit(npi_gate_permits(gate));
-        uint32_t active = npi_permits_active(npi_gate_permits(gate));
-        held += active > limit ? active : limit;
+        uint64_t permits = npi_gate_permits(gate);
+        uint32_t limit = npi_permits_limit(permits), active = npi_permits_active(permits);
+        dealt[i].held = active > limit ? active : limit;
+        held += dealt[i].held;
     }
     uint32_t budget = npi_a32_load_relaxed(&pool->budget);
     uint64_t free = budget > held ? budget - held : 0;
     for (unsigned i = 0; i < pool->shard_count; i++) {
         struct npi_shard *shard = pool->shards[i];
-        uint64_t permits = npi_gate_permits(&shard->gate);
-        uint32_t limit = npi_permits_limit(permits), active = npi_permits_active(permits);
-        if (limits[i] <= limit) {
-            continue;
-        }
-        /* What it already holds beyond its limit was counted above. */
-        uint32_t base = active > limit ? active : limit;
-        uint64_t most = base + free;
-        uint32_t raised = limits[i] < most ? limits[i] : (uint32_t)most;
+        uint32_t limit = npi_permits_limit(npi_gate_permits(&shard->gate));
+        uint64_t most = dealt[i].held + free;
+        uint32_t raised = dealt[i].limit < most ? dealt[i].limit : (uint32_t)most;
         if (raised > limit) {
             (void)npi_gate_set_limit(&shard->gate, raised);
-            free -= raised > base ? raised - base : 0;
+            free -= raised > dealt[i].held ? raised - dealt[i].held : 0;
             npi_shard_look(shard, NPI_GATE_NOBODY);
         }
     }
@@ -261,15 +263,15 @@ static void deal(struct numapool *pool)
     struct npi_balance_result result;
     npi_balance(&pool->params, budget, balancer->shards, pool->shard_count, balancer->scratch,
                 balancer->quota, balancer->reach, &result);
-    uint32_t *limits = (uint32_t *)(void *)balancer->scratch; /* its contents are spent */
+    struct npi_dealt *dealt = (void *)balancer->scratch; /* its contents are spent */
     for (unsigned i = 0; i < pool->shard_count; i++) {
         uint32_t limit = npi_scale_limit(balancer->shards[i].cap_workers, balancer->quota[i]);
         npi_a64_store_relaxed(&pool->shards[i]->quota, balancer->quota[i]);
         npi_a64_store_relaxed(&pool->shards[i]->reach, balancer->reach[i]);
         npi_a64_store_relaxed(&pool->shards[i]->cap, balancer->shards[i].cap_workers);
-        limits[i] = limit;
+        dealt[i].limit = limit;
     }
-    set_limits(pool, limits);
+    set_limits(pool, dealt);
 }
 
 void npi_balancer_apply_budget(struct numapool *pool)
@@ -280,17 +282,17 @@ void npi_balancer_apply_budget(struct numapool *pool)
     if (pool->adaptive) {
         deal(pool);
     } else {
-        uint32_t *limits = (uint32_t *)(void *)balancer->scratch;
+        struct npi_dealt *dealt = (void *)balancer->scratch;
         for (unsigned i = 0; i < pool->shard_count; i++) {
             uint32_t part = budget / pool->shard_count + (i < budget % pool->shard_count);
             unsigned most = pool->shards[i]->plan->workers_max;
-            limits[i] = most != 0 && part > most ? most : part;
-            balancer->quota[i] = balancer->reach[i] = limits[i];
-            npi_a64_store_relaxed(&pool->shards[i]->quota, limits[i]);
-            npi_a64_store_relaxed(&pool->shards[i]->reach, limits[i]);
-            npi_a64_store_relaxed(&pool->shards[i]->cap, limits[i]);
+            uint32_t limit = most != 0 && part > most ? most : part;
+            dealt[i].limit = balancer->quota[i] = balancer->reach[i] = limit;
+            npi_a64_store_relaxed(&pool->shards[i]->quota, limit);
+            npi_a64_store_relaxed(&pool->shards[i]->reach, limit);
+            npi_a64_store_relaxed(&pool->shards[i]->cap, limit);
         }
-        set_limits(pool, limits);
+        set_limits(pool, dealt);
     }
     (void)pthread_mutex_unlock(&balancer->lock);
 }

@@ -241,7 +241,8 @@ void npi_worker_block_end(struct npi_worker *worker)
 
 /* --------------------------------------------------------------------------------- idle */
 
-/* A drain that waits for the last task wants to know that somebody ran out of them. */
+/* A drain that waits for the last task wants to know that somebody ran out of them. After the permit
+   was given back: @drain-told in api/end.c. */
 static void tell_drain(struct numapool *pool)
 {
     if (npi_a32_load_sc(&pool->phase) != NPI_PHASE_OPEN) {
@@ -310,11 +311,10 @@ static bool park(struct npi_worker *worker, bool searching, bool holds_permit)
             npi_a32_load_relaxed(&shard->threads) > shard->workers_kept) {
             exit_at_ns = npi_clock_now_ns() + idle_exit_ns;
         }
-        uint64_t wait_until_ns = exit_at_ns;
-        if (!claims_free) {
-            uint64_t soon = npi_clock_now_ns() + CLAIM_WAIT_NS;
-            wait_until_ns = soon < exit_at_ns ? soon : exit_at_ns;
-        }
+        /* Who has to look again does not end before: its task may have nobody else. */
+        uint64_t wait_until_ns = NPI_MUTANT(claim_not_awaited, claims_free, true)
+                                     ? exit_at_ns
+                                     : npi_clock_now_ns() + CLAIM_WAIT_NS;
         enum npi_sleeper_state state = npi_gate_sleep(&shard->gate, worker->index, wait_until_ns);
         if (state == NPI_SLEEPER_DISMISSED) {
             npi_a32_store_release(&shard->gate.sleepers[worker->index].word, NPI_SLEEPER_FREE);
@@ -323,7 +323,7 @@ static bool park(struct npi_worker *worker, bool searching, bool holds_permit)
         if (state != NPI_SLEEPER_ASLEEP) {
             break;
         }
-        if (exit_at_ns != UINT64_MAX && npi_clock_now_ns() >= exit_at_ns) {
+        if (claims_free && exit_at_ns != UINT64_MAX && npi_clock_now_ns() >= exit_at_ns) {
             if (quit(worker, false)) {
                 return false;
             }

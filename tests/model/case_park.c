@@ -51,9 +51,12 @@ static npi_a32 met;
 static void meet(void *task)
 {
     (void)task;
-    (void)npi_a32_add_acq_rel(&met, 1);
-    while (npi_a32_load_acquire(&met) < 2) {
-        model_yield();
+    if (npi_a32_add_acq_rel(&met, 1) + 1 == 2) {
+        npi_park_wake(&met, UINT32_MAX);
+    }
+    uint32_t seen;
+    while ((seen = npi_a32_load_acquire(&met)) < 2) {
+        (void)npi_park_wait(&met, seen, UINT64_MAX);
     }
 }
 

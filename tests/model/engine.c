@@ -27,6 +27,7 @@ static unsigned trail_used; /* choices made by the execution that runs */
 static unsigned trail_kept; /* those that are given, by the search */
 static uint64_t random_state;
 static const char *replay_next;
+static unsigned reached;
 
 static uint32_t draw(uint32_t below)
 {
@@ -125,6 +126,11 @@ void model_fail(const char *format, ...)
     if (run.current != NOBODY) {
         end_execution();
     }
+}
+
+void model_reach(unsigned bit)
+{
+    reached |= 1u << bit;
 }
 
 void trace(const char *what, const void *word, uint64_t value, const void *caller)
@@ -242,6 +248,12 @@ static void search(const struct model_case *program, const struct model_options 
         }
         if (!advance()) {
             result->exhausted = true;
+            if ((reached & program->reach) != program->reach) {
+                result->failed = true;
+                (void)snprintf(result->message, sizeof result->message,
+                               "the case is blind: of the situations %x it never saw %x",
+                               program->reach, program->reach & ~reached);
+            }
             return;
         }
     }
@@ -252,6 +264,7 @@ void model_run(const struct model_case *program, const struct model_options *opt
 {
     memset(result, 0, sizeof *result);
     memory_forget();
+    reached = 0;
     double begin = seconds();
     run.all_shared = options->replay != NULL;
     run.trace = options->trace;

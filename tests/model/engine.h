@@ -33,8 +33,9 @@ struct model_case {
     void (*check)(void);
     void (*beside)(void);   /* with a frozen thread: when all others have come to rest */
     uint64_t rescue_ns_max; /* waits that a time-out may end when nobody else would; 0 = none */
-    bool timeouts;          /* any wait with a date may also time out early */
+    bool timeouts;          /* those may also time out early */
     unsigned steps_max;     /* more are a livelock; 0 = 4000 */
+    unsigned reach;         /* bits that model_reach() has to have set when all is exhausted */
     unsigned gate_bound;    /* what ctest exhausts; 0 = 2 */
     unsigned deep_bound;    /* what `./dev model` exhausts at most; 0 = any */
 };
@@ -87,6 +88,9 @@ void model_fail(const char *format, ...) __attribute__((format(printf, 1, 2)));
             model_fail("%s:%d: %s", __FILE__, __LINE__, #condition);                               \
         }                                                                                          \
     } while (0)
+
+/* A situation the case is there for has come about; bit of model_case.reach. */
+void model_reach(unsigned bit);
 
 /* --- waiting */
 int model_park_wait(const uint32_t *word, uint32_t value, uint64_t deadline_ns);

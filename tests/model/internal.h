@@ -7,7 +7,7 @@
 #include "model/engine.h"
 #include "model/fiber.h"
 
-#define BUFFER 8 /* stores a thread's buffer holds (TSO) */
+#define BUFFER 64 /* stores a thread's buffer holds (TSO) */
 #define NOBODY MODEL_THREADS
 
 typedef uint32_t clocks[MODEL_THREADS];

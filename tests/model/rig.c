@@ -107,6 +107,7 @@ void rig_init(const struct rig_shape *shape)
     pool->plan = &rig.plan;
     pool->params = params;
     pool->config.idle_exit_ns = NUMAPOOL_OFF;
+    pool->config.watchdog_ns = NUMAPOOL_OFF;
     pool->budget_max = RIG_WORKERS;
     npi_a32_init(&pool->budget, shape->budget);
     pool->balancer.shards = rig.balance;

@@ -58,6 +58,7 @@ static int spawn(const char *name, void (*run_body)(void *), void *arg, bool dae
     thread->state = RUNNABLE;
     thread->daemon = daemon;
     if (run.current != NOBODY) {
+        memory_drain(self());
         memcpy(thread->clock, self()->clock, sizeof(clocks));
         self()->clock[run.current]++;
     }
@@ -146,7 +147,8 @@ static unsigned add_waiters(uint8_t *options, unsigned count)
 {
     if (run.program->timeouts && run.budget > 0) {
         for (int i = 0; i < run.count; i++) {
-            if (i != run.current && has_date(&run.threads[i])) {
+            if (i != run.current && has_date(&run.threads[i]) &&
+                run.threads[i].wait_ns <= run.program->rescue_ns_max) {
                 options[count++] = (uint8_t)i;
             }
         }
@@ -190,13 +192,19 @@ static bool rescue(void)
 {
     bool any = false, all_ended = true;
     for (int i = 0; i < run.count; i++) {
+        memory_drain(&run.threads[i]);
+    }
+    for (int i = 0; i < run.count; i++) {
         struct thread *thread = &run.threads[i];
-        memory_drain(thread);
+        if (thread->state == RUNNABLE) {
+            return true; /* what was written out concerns it */
+        }
         if (thread->state == YIELDED) {
             thread->state = RUNNABLE;
             any = true;
         }
-        all_ended = all_ended && (thread->state == DONE || thread->daemon);
+        all_ended =
+            all_ended && (thread->state == DONE || thread->state == FROZEN || thread->daemon);
     }
     if (any && run.idle_rounds++ < ROUNDS_PATIENT) {
         return true;
@@ -244,6 +252,7 @@ static bool rescue(void)
             }
         }
         thread->state = RUNNABLE;
+        run.late_rescues = 0;
         return true;
     }
     return false;
@@ -287,6 +296,7 @@ static void body(void)
 {
     struct thread *me = self();
     me->body(me->arg);
+    run.step++; /* every point has a number of its own, which replay goes by */
     point();
     memory_drain(me);
     me->state = DONE;
