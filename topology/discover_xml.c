@@ -5,7 +5,7 @@
  */
 #include "topology/discover_xml.h"
 
-#include "topology/cpuset.h"
+#include "topology/machine.h"
 #include "topology/xml_scan.h"
 
 #include <stdint.h>
@@ -208,7 +208,10 @@ static const char *check_number(struct reader *reader, const struct open_object 
     const struct npi_xml_span *text = npi_xml_value(&reader->tag, "os_index");
     uint64_t number = 0;
     bool own = object->kind == KIND_PU || object->kind == KIND_NODE;
-    if (text != NULL && !npi_xml_number(*text, own ? NPI_CPU_ID_MAX : INT32_MAX, &number))
+    uint64_t bound = object->kind == KIND_PU     ? NPI_CPU_ID_MAX
+                     : object->kind == KIND_NODE ? NPI_NODE_ID_MAX
+                                                 : INT32_MAX;
+    if (text != NULL && !npi_xml_number(*text, bound, &number))
         return "an object has a number that cannot be used";
     if (!own)
         return NULL;

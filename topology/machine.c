@@ -90,7 +90,7 @@ bool npi_machine_valid(const struct npi_machine *machine, const char **why)
     *why = "its node numbers are not ascending or too large";
     for (unsigned i = 0; i < machine->node_count; i++) {
         unsigned id = machine->nodes[i].os_index;
-        if (id > NPI_CPU_ID_MAX || (i > 0 && id <= machine->nodes[i - 1].os_index))
+        if (id > NPI_NODE_ID_MAX || (i > 0 && id <= machine->nodes[i - 1].os_index))
             return false;
     }
     *why = "a node has CPUs that the machine does not have";

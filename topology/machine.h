@@ -11,6 +11,9 @@
 
 #include "topology/cpuset.h"
 
+/* The kernel has no more nodes than 1024, and a file's `node` none above this. */
+#define NPI_NODE_ID_MAX 1023u
+
 struct npi_machine_cpu {
     unsigned os_index;
     int core;  /* dense number up to NPI_CPU_ID_MAX, -1 = unknown: then the CPU is a core of its own

@@ -50,6 +50,11 @@ static void broken_models_are_refused(void **state)
 
     machine.nodes[1].os_index = 0;
     assert_false(npi_machine_valid(&machine, &why));
+    machine.nodes[1].os_index = NPI_NODE_ID_MAX;
+    assert_true(npi_machine_valid(&machine, &why));
+    machine.nodes[1].os_index =
+        NPI_NODE_ID_MAX + 1; /* its plan would be a file that does not load */
+    assert_false(npi_machine_valid(&machine, &why));
     machine.nodes[1].os_index = 1;
 
     assert_true(npi_cpuset_add(&machine.nodes[0].cpus, 77)); /* a CPU that is not there */
