@@ -23,3 +23,20 @@ target_link_options(flow_clock_test PRIVATE
 
 numapool_test(usage_sample_test unit SOURCES usage_sample_test.c LIBS ${core_libraries})
 target_link_options(usage_sample_test PRIVATE LINKER:--wrap=npi_thread_usage)
+
+# Are the sanitizers really on? A planted mistake of each kind has to be reported.
+if(NUMAPOOL_SANITIZE)
+  add_executable(sanitizer_plant sanitizer_plant.c)
+  target_link_libraries(sanitizer_plant PRIVATE numapool_dev)
+  set(plants_address "leak=LeakSanitizer: detected memory leaks" "use=heap-use-after-free"
+    "overflow=signed integer overflow")
+  set(plants_thread "race=data race")
+  foreach(plant ${plants_${NUMAPOOL_SANITIZE}})
+    string(REGEX MATCH "^([a-z]+)=(.*)$" _ "${plant}")
+    add_test(NAME unit/sanitizer_${CMAKE_MATCH_1} COMMAND sanitizer_plant ${CMAKE_MATCH_1})
+    # Not to abort: ctest takes that for a failure whatever was printed.
+    set_tests_properties(unit/sanitizer_${CMAKE_MATCH_1} PROPERTIES LABELS unit TIMEOUT 60
+      PASS_REGULAR_EXPRESSION "${CMAKE_MATCH_2}" FAIL_REGULAR_EXPRESSION "nobody noticed: -?[1-9]"
+      ENVIRONMENT "ASAN_OPTIONS=abort_on_error=0;TSAN_OPTIONS=halt_on_error=1")
+  endforeach()
+endif()
