@@ -3,6 +3,7 @@
  * destroy with full queues and tasks that submit more, exit() with a pool alive, pools destroyed by
  * exit handlers.
  */
+#include "fault/halt.h"
 #include "fault/load.h"
 
 #include <errno.h>
@@ -43,6 +44,29 @@ static void drain_races_submitters(void **state)
     (void)state;
     for_all_tasks(drain_beside);
     load_report("F15", "drain beside four submitting threads");
+}
+
+/* One of them stopped after it was let in and before its task can be seen: there is no end before that
+   task has run. */
+static void drain_awaits_a_frozen_submitter(void **state)
+{
+    (void)state;
+    for (unsigned round = 0; round < TIMES(50u, 5u); round++) {
+        enum halt_place place = round % 2 == 0 ? HALT_CLAIMED : HALT_WRITTEN;
+        halt_at(place, HALT_PRODUCER, 1);
+        load_begin(&(struct load_shape){.nodes = 1u << round % 3, .mix = LOAD_ALL}, ROUND_TASKS);
+        EVENTUALLY(halt_standing(place) == 1 && load_ended() > 100);
+        load_stop();
+        EVENTUALLY(at_rest(load_pool));
+        assert_int_equal(numapool_drain(load_pool, 0), NUMAPOOL_E_TIMEDOUT);
+        assert_int_equal(numapool_drain(load_pool, 2 * MS), NUMAPOOL_E_TIMEDOUT);
+        uint64_t ended = load_ended();
+        halt_release();
+        assert_int_equal(numapool_drain(load_pool, FOREVER), NUMAPOOL_OK);
+        assert_true(load_ended() > ended);
+        load_end();
+    }
+    load_report("F15", "drain beside a submitter that stands still");
 }
 
 /* -------------------------------------------------------------------------------- destroy */
@@ -157,6 +181,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(drain_races_submitters),
+        cmocka_unit_test(drain_awaits_a_frozen_submitter),
         cmocka_unit_test(destroy_drops_what_waits),
         cmocka_unit_test(exit_keeps_its_status),
     };

@@ -122,6 +122,9 @@ void __asan_handle_no_return(void);
 static void run_leave(void *arg)
 {
     mark(arg, RAN);
+    if (id_of(arg) % 3 == 0) {
+        numapool_block_begin(); /* and never comes back */
+    }
     if (id_of(arg) % 2 == 0) {
         pthread_exit(NULL);
     }
