@@ -10,7 +10,7 @@
 # Exit   0..126 what the guest said · 77 also: qemu, a kernel or a tool is missing, with the reason
 #        124 the guest did not finish in SECONDS · 125 it died, or never booted in two attempts
 # Environment   NPVM_PROGRAM_S  seconds per program, see runner.c
-#               NPVM_BOOT_S     seconds to wait for the boot, 60 if unset
+#               NPVM_BOOT_S     seconds to wait for the boot, 150 if unset
 #               NPVM_APPEND     more words for the kernel's command line
 #               NPVM_GUEST      directory with built `runner` and `quit`; else built by $CC
 #               NPVM_FILES      directories, with colons between them, for the guest to have too
@@ -152,7 +152,7 @@ booted() {
     grep -q '^@BOOT' "$work/out"
 }
 
-boot_s=${NPVM_BOOT_S:-60}
+boot_s=${NPVM_BOOT_S:-150}
 status=0 late=
 for try in 1 2; do
     attempt
