@@ -40,3 +40,8 @@ if(NUMAPOOL_SANITIZE)
       ENVIRONMENT "ASAN_OPTIONS=abort_on_error=0;TSAN_OPTIONS=halt_on_error=1")
   endforeach()
 endif()
+
+numapool_test(refusals_test unit SOURCES refusals_test.c LIBS numapool_os numapool_base)
+target_link_options(refusals_test PRIVATE
+  LINKER:--wrap=madvise,--wrap=munmap,--wrap=mprotect,--wrap=pthread_attr_init
+  LINKER:--wrap=syscall,--wrap=fopen,--wrap=clock_gettime)
