@@ -77,7 +77,7 @@ static void a_frozen_producer_delays_its_own_task_alone(void **state)
 static void four_frozen_producers_refuse_the_rest(void **state)
 {
     (void)state;
-    const uint64_t tasks = load_tasks() / 4;
+    const uint64_t tasks = load_tasks() / 3;
     for (unsigned place = HALT_CLAIMED; place <= HALT_PUBLISHED; place++) {
         halt_at((enum halt_place)place, HALT_PRODUCER, 4);
         load_begin(&(struct load_shape){.nodes = 1, .producers = 4, .mix = LOAD_ALL}, tasks);
