@@ -200,8 +200,9 @@ static bool reserve_beside(struct npi_shard *shard)
     if (npi_gate_reserve(gate, false)) {
         return true;
     }
+    uint64_t permits = npi_gate_permits(gate);
     uint32_t part = npi_a32_load_relaxed(&shard->pool->budget) / shard->pool->shard_count;
-    if (npi_permits_active(npi_gate_permits(gate)) >= part) {
+    if (npi_permits_searching(permits) == 0 || npi_permits_active(permits) >= part) {
         return false;
     }
     npi_gate_enter(gate);
@@ -211,8 +212,9 @@ static bool reserve_beside(struct npi_shard *shard)
 
 /*
  * Nobody is woken while one worker searches, or is on its way after it was woken. One that the kernel
- * stopped there, or whose waker it stopped, would keep every task waiting. So when tasks wait and
- * none was taken for a whole tick, somebody is woken beside it.
+ * stopped there, or whose waker it stopped, would keep every task waiting; so would a submitter that
+ * stopped before it could wake anybody. So when tasks wait and none was taken for a whole tick,
+ * somebody is woken beside it.
  */
 static void pass_searcher(struct npi_control *control)
 {
@@ -221,9 +223,8 @@ static void pass_searcher(struct npi_control *control)
     bool waited = control->waited_before;
     control->taken_before = taken;
     control->waited_before = npi_shard_waiting(shard) != 0;
-    if (!waited || !control->waited_before || taken != before ||
-        npi_permits_searching(npi_gate_permits(&shard->gate)) == 0 ||
-        control->retry_start_ns != 0 || !reserve_beside(shard)) {
+    if (!waited || !control->waited_before || taken != before || control->retry_start_ns != 0 ||
+        !reserve_beside(shard)) {
         return;
     }
     uint32_t sleeper = npi_gate_pop(&shard->gate, NPI_SLEEPER_WOKEN);

@@ -141,9 +141,10 @@ static void a_frozen_thread_holds_up_no_task(void **state)
         unsigned role;
         int in_hand;
     } stops[] = {
-        {HALT_SEARCHING, HALT_WORKER, 0}, {HALT_RESERVED, HALT_PRODUCER, 0},
-        {HALT_POPPED, HALT_PRODUCER, 0},  {HALT_PUSHED, HALT_WORKER, 0},
-        {HALT_RESERVED, HALT_WORKER, 1},  {HALT_POPPED, HALT_WORKER, 1},
+        {HALT_LET_GO, HALT_PRODUCER, 0},   {HALT_SEARCHING, HALT_WORKER, 0},
+        {HALT_RESERVED, HALT_PRODUCER, 0}, {HALT_POPPED, HALT_PRODUCER, 0},
+        {HALT_PUSHED, HALT_WORKER, 0},     {HALT_RESERVED, HALT_WORKER, 1},
+        {HALT_POPPED, HALT_WORKER, 1},
     };
     for (unsigned i = 0; i < sizeof stops / sizeof stops[0]; i++) {
         for (int mode = NUMAPOOL_ADAPTIVE; mode <= NUMAPOOL_FIXED; mode++) {

@@ -277,6 +277,7 @@ void __wrap_npi_ring_unclaim(struct npi_ring *ring)
 {
     claims--;
     __real_npi_ring_unclaim(ring);
+    pass(HALT_LET_GO);
 }
 
 bool __wrap_npi_gate_reserve(struct npi_gate *gate, bool alone)

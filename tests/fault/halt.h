@@ -23,6 +23,7 @@ enum halt_place {
     HALT_CLAIMED,   /* a producer holds the claim and has written nothing */
     HALT_WRITTEN,   /* ... has written its task and not published it */
     HALT_PUBLISHED, /* ... has published it and holds the claim still */
+    HALT_LET_GO,    /* ... has given the claim up and woken nobody */
     HALT_RESERVED,  /* a waker holds a permit for a sleeper it has not looked for yet */
     HALT_POPPED,    /* ... has taken the sleeper from the stack and not roused it */
     HALT_PUSHED,    /* a worker lies in the stack and holds its permit still */
