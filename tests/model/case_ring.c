@@ -100,6 +100,7 @@ static void start(unsigned producer_count, unsigned consumer_count, uint64_t pos
     memset(order_count, 0, sizeof order_count);
     npi_a32_init(&ended_producers, 0);
     bound = BOUND;
+    model_claim_turns = 2;
     producers = producer_count;
     consumers = consumer_count;
     npi_ring_init(&ring, BOUND, memory, position);

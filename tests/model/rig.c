@@ -4,7 +4,7 @@
 #include <string.h>
 
 struct rig rig;
-int model_claim_turns;
+int model_claim_turns = 2;
 
 static _Alignas(128) struct npi_times times[RIG_SHARDS]; /* nobody looks at them */
 
