@@ -154,7 +154,7 @@ static void execute(const struct model_case *program, enum model_memory memory, 
     run.failed = run.abandoned = false;
     trail_used = 0;
     threads_begin();
-    memory_begin();
+    freed_begin();
     program->setup();
     if (!run.failed) {
         threads_start();

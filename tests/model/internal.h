@@ -82,10 +82,14 @@ void progress(void);      /* something was written */
 
 /* --- memory.c */
 void memory_forget(void); /* all that was learned about locations */
-void memory_begin(void);  /* an execution */
 void memory_drain(struct thread *thread);
 void memory_write_out(struct thread *thread); /* its oldest buffered store */
 void clocks_join(clocks into, const clocks from);
 uint64_t memory_learned(void); /* locations known to be shared */
+
+/* --- freed.c */
+extern unsigned freed_count; /* pieces that nobody may touch any more */
+void freed_begin(void);      /* an execution */
+void freed_check(const void *word);
 
 #endif

@@ -25,8 +25,6 @@
 
 #define HISTORY 8
 #define LOCATIONS 8192u
-#define RETIRED 16
-#define ARENA_BYTES 8192
 
 struct store {
     uint64_t value;
@@ -58,13 +56,6 @@ struct location {
 
 static struct location locations[LOCATIONS];
 static unsigned location_count;
-static struct {
-    const char *begin, *end;
-} retired[RETIRED];
-static unsigned retired_count;
-static _Alignas(64) char arena[ARENA_BYTES];
-static size_t arena_used;
-
 void clocks_join(clocks into, const clocks from)
 {
     for (int i = 0; i < MODEL_THREADS; i++) {
@@ -78,12 +69,6 @@ void memory_forget(void)
 {
     memset(locations, 0, sizeof locations);
     location_count = 0;
-}
-
-void memory_begin(void)
-{
-    retired_count = 0;
-    arena_used = 0;
 }
 
 uint64_t memory_learned(void)
@@ -159,15 +144,6 @@ static struct location *find_or(struct location *unknown, const void *word, unsi
     return unknown;
 }
 
-static void check_alive(const void *word)
-{
-    for (unsigned i = 0; i < retired_count; i++) {
-        if ((const char *)word >= retired[i].begin && (const char *)word < retired[i].end) {
-            model_fail("%s uses freed memory", run.threads[run.current].name);
-        }
-    }
-}
-
 void memory_write_out(struct thread *thread)
 {
     struct buffered *oldest = &thread->buffer[0];
@@ -224,8 +200,8 @@ static bool begin(struct location *location, bool writes)
             run.abandoned = true;
             end_execution();
         }
-        if (retired_count != 0) {
-            check_alive(location->word);
+        if (freed_count != 0) {
+            freed_check(location->word);
         }
         return false;
     }
@@ -233,8 +209,8 @@ static bool begin(struct location *location, bool writes)
     if (run.memory == MODEL_TSO) {
         write_out_others(location);
     }
-    if (retired_count != 0) {
-        check_alive(location->word);
+    if (freed_count != 0) {
+        freed_check(location->word);
     }
     return true;
 }
@@ -577,7 +553,7 @@ void model_plain_read(const void *object)
     }
     struct location *location = find(object, 8);
     const struct thread *me = self();
-    check_alive(object);
+    freed_check(object);
     if (location->writer < NOBODY && location->writer != (uint32_t)run.current &&
         location->write_clock > me->clock[location->writer]) {
         race("reads what is not ordered after a write by", location->writer);
@@ -592,7 +568,7 @@ void model_plain_write(const void *object)
     }
     struct location *location = find(object, 8);
     const struct thread *me = self();
-    check_alive(object);
+    freed_check(object);
     if (location->writer < NOBODY && location->writer != (uint32_t)run.current &&
         location->write_clock > me->clock[location->writer]) {
         race("writes what is not ordered after a write by", location->writer);
@@ -604,35 +580,4 @@ void model_plain_write(const void *object)
     }
     location->writer = (uint32_t)run.current;
     location->write_clock = me->clock[run.current];
-}
-
-/* ---------------------------------------------------------------------------- freed memory */
-
-void *model_calloc(size_t count, size_t bytes)
-{
-    size_t size = (count * bytes + 63) & ~(size_t)63;
-    if (size > ARENA_BYTES - arena_used) {
-        return NULL;
-    }
-    void *memory = arena + arena_used;
-    arena_used += size;
-    memset(memory, 0, size);
-    return memory;
-}
-
-void model_retire(const void *memory, size_t bytes)
-{
-    if (retired_count < RETIRED) {
-        retired[retired_count].begin = memory;
-        retired[retired_count].end = (const char *)memory + bytes;
-        retired_count++;
-    }
-}
-
-void model_free(void *memory)
-{
-    if (memory != NULL) {
-        check_alive(memory);
-        model_retire(memory, 64);
-    }
 }
