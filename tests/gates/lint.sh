@@ -15,7 +15,7 @@ failed=0
 # Optimized, and without the tests: their findings would be about macros of the test library.
 configure() {
     cmake -S . -B "$dir" -G Ninja -DCMAKE_EXPORT_COMPILE_COMMANDS=ON -DNUMAPOOL_DEV=ON \
-        -DNUMAPOOL_BUILD_TESTS=OFF -DNUMAPOOL_BUILD_EXAMPLES=ON "$@" >/dev/null
+        -DNUMAPOOL_BUILD_TESTS=OFF -DNUMAPOOL_BUILD_BENCH=OFF -DNUMAPOOL_BUILD_EXAMPLES=ON "$@" >/dev/null
 }
 
 run_tidy() {
