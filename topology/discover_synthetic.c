@@ -185,7 +185,8 @@ static double cost(const struct reader *reader)
         objects += reader->width[i];
         siblings += reader->arity[i] / 2.0;
     }
-    return objects * siblings * (highest / 64 + 1);
+    unsigned words = highest / 64 + 1; /* of a set that has the highest number in it */
+    return objects * siblings * words;
 }
 
 const char *npi_synthetic_unfit(const char *text)

@@ -81,7 +81,7 @@ static bool read_set(struct npi_xml_span text, struct set *set)
     memset(set, 0, sizeof *set);
     for (size_t i = 0; i < text.length; i++)
         group += at[i] == ',';
-    if (text.length == 0 || group > SET_WORDS * 2)
+    if (text.length == 0 || group > (size_t)SET_WORDS * 2)
         return false;
     while (group-- > 0) {
         uint64_t value = 0;
@@ -324,6 +324,7 @@ static const char *check_initiator(struct reader *reader)
 }
 
 /* Everything up to the end of an element that is not an object, and is not nested deep. */
+/* NOLINTNEXTLINE(misc-no-recursion): once, as depth says */
 static const char *take_element(struct reader *reader, unsigned depth)
 {
     static const char *const plain[] = {"info", "page_type", "support", "memattr"};

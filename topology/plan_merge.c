@@ -115,7 +115,7 @@ int npi_plan_merge(struct npi_plan *plan, unsigned shard_max)
     if (before <= shard_max)
         return NUMAPOOL_OK;
     struct npi_draft_group *groups = copy_groups(draft);
-    size_t *sizes = calloc(count, sizeof *sizes);
+    size_t *sizes = calloc((size_t)count + 1, sizeof *sizes);
     bool done = groups != NULL && sizes != NULL;
     for (unsigned i = 0; done && i < count; i++)
         sizes[i] = npi_cpuset_count(&groups[i].cpus);
