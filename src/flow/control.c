@@ -530,11 +530,11 @@ static void await_end(struct npi_control *control, uint32_t slot)
 void npi_control_join_workers(struct npi_shard *shard)
 {
     for (uint32_t i = 0; i < npi_a32_load_relaxed(&shard->slots_used); i++) {
-        /* Whoever sleeps now is popped and ends; whoever goes to sleep later sees the phase. */
+        /* Whoever sleeps now is dismissed; whoever goes to sleep later sees the phase. Not woken:
+           it would go to sleep again before it ends, and could be popped and woken for ever. */
         uint32_t sleeper;
-        while ((sleeper = npi_gate_pop(&shard->gate, NPI_SLEEPER_WOKEN)) != NPI_GATE_NOBODY) {
-            npi_gate_enter(&shard->gate);
-            npi_gate_search(&shard->gate);
+        while ((sleeper = npi_gate_pop(&shard->gate, NPI_SLEEPER_DISMISSED)) != NPI_GATE_NOBODY) {
+            (void)npi_shard_uncount_thread(shard, 0);
             npi_gate_rouse(&shard->gate, sleeper);
         }
         if (shard->workers[i].joinable) {
