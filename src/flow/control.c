@@ -145,7 +145,7 @@ static bool provide(struct npi_control *control)
     struct npi_shard *shard = control->shard;
     uint32_t sleeper = npi_gate_pop(&shard->gate, NPI_SLEEPER_WOKEN);
     if (sleeper != NPI_GATE_NOBODY) { /* one went to sleep meanwhile */
-        NPI_MUTANT(start_counted_twice, npi_shard_discount_thread(shard), (void)0);
+        npi_shard_discount_thread(shard);
         npi_gate_rouse(&shard->gate, sleeper);
         return true;
     }
@@ -442,7 +442,7 @@ static void *control_main(void *arg)
         bool idle = wake_ns == UINT64_MAX;
         if (idle) {
             npi_a32_store_sc(&shard->control_idle, 1); /* @control-idle */
-            idle = NPI_MUTANT(idle_unchecked, nothing_to_do(shard), true);
+            idle = nothing_to_do(shard);
         }
         if (wake_ns != UINT64_MAX || idle) {
             (void)npi_park_wait(&shard->control_word, 0, wake_ns);

@@ -9,8 +9,7 @@
 
 static void release(numapool_group *group)
 {
-    if (NPI_MUTANT(release_relaxed, npi_a64_add_acq_rel(&group->holders, (uint64_t)-1),
-                   npi_a64_add_relaxed(&group->holders, (uint64_t)-1)) == 1) {
+    if (npi_a64_add_acq_rel(&group->holders, (uint64_t)-1) == 1) {
         free(group);
     }
 }
@@ -26,7 +25,7 @@ void npi_group_part(numapool_group *group)
 {
     if (NPI_MUTANT(emptied_early, npi_a64_add_sc(&group->members, (uint64_t)-1) == 1,
                    npi_a64_add_sc(&group->members, (uint64_t)-1) == 2)) { /* @group-emptied */
-        (void)NPI_MUTANT(turn_not_counted, npi_a32_add_sc(&group->turn, 1), (uint32_t)0);
+        (void)npi_a32_add_sc(&group->turn, 1);
         if (npi_a32_load_sc(&group->waiters) != 0) {
             NPI_MUTANT(wake_one_waiter, npi_park_wake(&group->turn, INT_MAX),
                        npi_park_wake(&group->turn, 1));
@@ -40,7 +39,7 @@ bool npi_group_await(numapool_group *group, uint64_t deadline_ns)
     if (npi_a64_load_sc(&group->members) == 0) { /* @group-emptied */
         return true;
     }
-    (void)NPI_MUTANT(waiter_not_announced, npi_a32_add_sc(&group->waiters, 1), (uint32_t)0);
+    (void)npi_a32_add_sc(&group->waiters, 1);
     bool empty = false;
     for (;;) {
         /* turn before members: if it empties in between, the wait returns at once */

@@ -224,8 +224,7 @@ bool npi_overflow_steal(struct npi_worker *worker, const struct npi_shard_view *
             if (!worth_stealing(worker, victim, class->distance, view)) {
                 continue;
             }
-            uint64_t keep =
-                NPI_MUTANT(strict_stolen, victim->node == shard->node, true) ? 0 : NPI_META_STRICT;
+            uint64_t keep = victim->node == shard->node ? 0 : NPI_META_STRICT;
             if (npi_shard_take(victim, keep, item, 1) != 0) {
                 (void)npi_a64_add_relaxed(&victim->stolen_out, 1);
                 (void)npi_a64_add_relaxed(&shard->stolen_in, 1);

@@ -55,7 +55,7 @@ static void put_stamped(struct npi_shard *shard, struct npi_ring *ring, bool lan
     for (unsigned i = 0; i < count; i++) {
         npi_ring_put(ring, rank, i, &items[i]);
         uint64_t stamp = items[i].hot[NPI_TASK_STAMP];
-        if (NPI_UNLIKELY(NPI_MUTANT(stamp_not_raised, (int64_t)(stamp - least) < 0, false))) {
+        if (NPI_UNLIKELY((int64_t)(stamp - least) < 0)) {
             npi_ring_amend(ring, rank, i, NPI_TASK_STAMP, least);
         } else {
             least = stamp;
@@ -139,7 +139,7 @@ void npi_shard_close_lanes(struct npi_shard *shard)
     /* Holders of further lanes add all lanes up without asking this word, holders of the first lane
        are kept out. Who claims a further lane now either is seen below, or stores after us. */
     npi_a64_store_sc(&shard->lanes_used, NPI_LANES_FIRST);
-    if (NPI_MUTANT(close_unchecked, !further_lanes_quiet(shard), false)) {
+    if (!further_lanes_quiet(shard)) {
         npi_a64_store_sc(&shard->lanes_used, used);
     }
     npi_ring_unclaim(&shard->lanes[0]);
@@ -177,8 +177,7 @@ static unsigned take_oldest(struct npi_shard *shard, enum npi_class rank, uint64
         if (!find_oldest(shard, rank, &first) || !find_oldest(shard, rank, &again)) {
             return 0;
         }
-        if (NPI_MUTANT(second_look_ignored,
-                       first.ring != again.ring || first.position != again.position, false)) {
+        if (first.ring != again.ring || first.position != again.position) {
             continue;
         }
         unsigned count = npi_ring_copy(first.ring, rank, first.position, refuse, items, 1);
@@ -318,8 +317,7 @@ bool npi_shard_count_thread(struct npi_shard *shard)
     threads = npi_a32_load_relaxed(&shard->threads);
     do {
         if (threads >= shard->worker_slots) {
-            (void)NPI_MUTANT(thread_count_lost, npi_a32_add_relaxed(&pool->threads, (uint32_t)-1),
-                             0u);
+            (void)npi_a32_add_relaxed(&pool->threads, (uint32_t)-1);
             return false;
         }
     } while (!npi_a32_cas_relaxed(&shard->threads, &threads, threads + 1));
@@ -365,10 +363,9 @@ void npi_shard_wake(struct npi_shard *shard, uint32_t self)
             npi_shard_kick(shard);
             return;
         }
-        NPI_MUTANT(permit_lost, npi_gate_leave(gate, true), (void)0);
+        npi_gate_leave(gate, true);
         /* Somebody who went to sleep while we held the searching mark may have relied on us. */
-        if ((uint32_t)npi_a64_load_sc(&gate->parked) == 0 ||
-            NPI_MUTANT(left_without_look, npi_shard_quiet(shard), true)) {
+        if ((uint32_t)npi_a64_load_sc(&gate->parked) == 0 || npi_shard_quiet(shard)) {
             return;
         }
     }

@@ -72,8 +72,7 @@ static void count_end(struct npi_worker *worker, npi_a64 *counter)
 {
     bool member = npi_item_group(&worker->item) != NULL;
     if (member) {
-        NPI_MUTANT(parting_not_told, npi_a32_store_relaxed(&worker->parting, 1),
-                   (void)0); /* published by the counter */
+        npi_a32_store_relaxed(&worker->parting, 1); /* published by the counter */
     }
     count(counter, 1);
     if (member) {
@@ -332,8 +331,7 @@ static bool park(struct npi_worker *worker, bool searching, bool holds_permit)
         }
     }
     worker->searching = true;
-    if (NPI_MUTANT(control_left_idle, npi_a32_load_sc(&shard->control_idle) != 0,
-                   false)) { /* @control-idle */
+    if (npi_a32_load_sc(&shard->control_idle) != 0) { /* @control-idle */
         npi_shard_kick(shard);
     }
     return true;
@@ -382,7 +380,7 @@ static bool obey_limit(struct npi_worker *worker)
     struct npi_gate *gate = &worker->shard->gate;
     uint64_t permits = npi_a64_load_relaxed(&gate->permits);
     if (NPI_LIKELY(npi_permits_active(permits) <= npi_permits_limit(permits)) ||
-        NPI_MUTANT(limit_not_obeyed, !npi_gate_leave_if_over(gate), true)) {
+        !npi_gate_leave_if_over(gate)) {
         return true;
     }
     return park(worker, false, false);

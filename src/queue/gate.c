@@ -68,14 +68,12 @@ void npi_gate_push(struct npi_gate *gate, uint32_t worker)
         npi_a32_store_relaxed(&sleeper->next, (uint32_t)top);
         /* The change count makes a pop fail that read our link before we were pushed again. */
         mine = NPI_MUTANT(push_uncounted, ((top >> 32) + 1), (top >> 32)) << 32 | (worker + 1);
-    } while (!NPI_MUTANT(push_relaxed, npi_a64_cas_release(&gate->parked, &top, mine),
-                         npi_a64_cas_relaxed(&gate->parked, &top, mine))); /* @sleeper-pushed */
+    } while (!npi_a64_cas_release(&gate->parked, &top, mine)); /* @sleeper-pushed */
 }
 
 uint32_t npi_gate_pop(struct npi_gate *gate, enum npi_sleeper_state state)
 {
-    uint64_t top = NPI_MUTANT(pop_relaxed, npi_a64_load_acquire(&gate->parked),
-                              npi_a64_load_relaxed(&gate->parked)); /* @sleeper-pushed */
+    uint64_t top = npi_a64_load_acquire(&gate->parked); /* @sleeper-pushed */
     for (;;) {
         uint32_t index = (uint32_t)top;
         if (index == 0) {
@@ -108,12 +106,8 @@ enum npi_sleeper_state npi_gate_sleep(struct npi_gate *gate, uint32_t worker, ui
 {
     npi_a32 *word = &gate->sleepers[worker].word;
     uint32_t state;
-    while ((state = NPI_MUTANT(woken_relaxed, npi_a32_load_acquire(word),
-                               npi_a32_load_relaxed(word))) ==
-           NPI_SLEEPER_ASLEEP) { /* @permit-passed */
-        if (NPI_MUTANT(woken_by_anything,
-                       npi_park_wait(word, NPI_SLEEPER_ASLEEP, deadline_ns) == -ETIMEDOUT,
-                       (npi_park_wait(word, NPI_SLEEPER_ASLEEP, deadline_ns), true))) {
+    while ((state = npi_a32_load_acquire(word)) == NPI_SLEEPER_ASLEEP) { /* @permit-passed */
+        if (npi_park_wait(word, NPI_SLEEPER_ASLEEP, deadline_ns) == -ETIMEDOUT) {
             state = npi_a32_load_acquire(word);
             break;
         }

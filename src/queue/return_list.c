@@ -29,7 +29,6 @@ struct npi_return_link *npi_return_list_take_all(struct npi_return_list *list)
     if (npi_return_list_seems_empty(list))
         return NULL;
     /* acquire @returned: pairs with npi_return_list_push(). The release half is not needed. */
-    uint64_t head = NPI_MUTANT(taken_and_left, npi_a64_swap_acq_rel(&list->head, 0),
-                               npi_a64_load_acquire(&list->head));
+    uint64_t head = npi_a64_swap_acq_rel(&list->head, 0);
     return (struct npi_return_link *)(uintptr_t)head;
 }

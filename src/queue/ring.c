@@ -63,9 +63,7 @@ uint64_t npi_ring_depth_refreshed(struct npi_ring *ring)
 {
     uint64_t sum = 0;
     for (unsigned c = 0; c < NPI_RING_CLASSES; c++) {
-        sum +=
-            NPI_MUTANT(room_relaxed, npi_a64_load_acquire(&ring->head[c]),
-                       npi_a64_load_relaxed(&ring->head[c])); /* @ring-emptied: pairs with take */
+        sum += npi_a64_load_acquire(&ring->head[c]); /* @ring-emptied: pairs with take */
     }
     NPI_PLAIN_WRITE(&ring->head_sum_seen);
     ring->head_sum_seen = sum;
@@ -160,7 +158,7 @@ bool npi_ring_oldest(const struct npi_ring *ring, unsigned rank, unsigned word, 
         }
         /* Acquire: the head is read again after it. */
         *value = npi_a64_load_acquire(&ring->slots[rank][*head & ring->mask].word[word]);
-        if (NPI_MUTANT(oldest_unchecked, npi_ring_head(ring, rank) == *head, true)) {
+        if (npi_ring_head(ring, rank) == *head) {
             return true;
         }
     }
