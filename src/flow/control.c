@@ -534,8 +534,7 @@ void npi_control_join_workers(struct npi_shard *shard)
            it would go to sleep again before it ends, and could be popped and woken for ever. */
         uint32_t sleeper;
         while ((sleeper = npi_gate_pop(&shard->gate, NPI_SLEEPER_DISMISSED)) != NPI_GATE_NOBODY) {
-            (void)npi_shard_uncount_thread(shard, 0);
-            npi_gate_rouse(&shard->gate, sleeper);
+            npi_gate_rouse(&shard->gate, sleeper); /* nobody counts threads any more */
         }
         if (shard->workers[i].joinable) {
             await_end(shard->control, i);

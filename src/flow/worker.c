@@ -270,14 +270,19 @@ static void thread_ended(struct npi_worker *worker)
 static bool quit(struct npi_worker *worker, bool closing_now)
 {
     struct npi_shard *shard = worker->shard;
-    if (!npi_shard_uncount_thread(shard, closing_now ? 0 : shard->workers_kept)) {
+    /* Somebody who was dismissed may be counted off twice for a moment: that keeps nobody here when
+       the pool closes, since nobody would wake it again. */
+    bool counted = npi_shard_uncount_thread(shard, closing_now ? 0 : shard->workers_kept);
+    if (!counted && !closing_now) {
         return false;
     }
     if (NPI_MUTANT(quit_regardless, npi_gate_quit(&shard->gate, worker->index),
                    (npi_gate_quit(&shard->gate, worker->index), true))) {
         return true;
     }
-    NPI_MUTANT(recount_forgotten, npi_shard_recount_thread(shard), (void)0);
+    if (counted) {
+        NPI_MUTANT(recount_forgotten, npi_shard_recount_thread(shard), (void)0);
+    }
     return false;
 }
 
