@@ -11,7 +11,7 @@ __attribute__((constructor)) static void choose(void)
 {
     static const char *const names[] = {
         "none",
-#define MUTANT(name, killer, what) #name,
+#define MUTANT(name, ...) #name,
 #include "mutants/list.inc"
 #undef MUTANT
     };

@@ -4,7 +4,7 @@
 
 enum npi_mutant_name {
     NPI_MUTANT_none,
-#define MUTANT(name, killer, what) NPI_MUTANT_##name,
+#define MUTANT(name, ...) NPI_MUTANT_##name,
 #include "mutants/list.inc"
 #undef MUTANT
 };
