@@ -317,8 +317,10 @@ static void make_pool(const struct load_shape *shape)
 
 void load_begin(const struct load_shape *shape, uint64_t tasks)
 {
-    load.used_bytes = (tasks + tasks / CHILD_EVERY + 64) & ~UINT64_C(7);
-    MUST(load.used_bytes <= load.table_bytes);
+    uint64_t used_bytes = (tasks + tasks / CHILD_EVERY + 64) & ~UINT64_C(7);
+    MUST(used_bytes <= load.table_bytes);
+    __atomic_store_n(&load.used_bytes, used_bytes,
+                     __ATOMIC_RELAXED); /* the watchdog may be reading */
     load_clear();
     load.shape = *shape;
     load.tasks = tasks;
@@ -369,8 +371,8 @@ void load_await_producers(void)
 
 uint64_t load_ended(void)
 {
-    uint64_t ended = 0;
-    for (uint64_t i = 0; i < load.used_bytes; i++) {
+    uint64_t ended = 0, used_bytes = __atomic_load_n(&load.used_bytes, __ATOMIC_RELAXED);
+    for (uint64_t i = 0; i < used_bytes; i++) {
         ended += __atomic_load_n(&load.ended[i], __ATOMIC_RELAXED) != 0;
     }
     return ended;
