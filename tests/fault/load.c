@@ -31,7 +31,7 @@ numapool *load_pool;
 static struct {
     struct load_shape shape;
     uint64_t tasks, next;
-    bool on, stopping, half_way;
+    bool watched, on, stopping, half_way;
     uint8_t *ended, *accepted;
     uint64_t table_bytes, used_bytes; /* of each; those of this load */
     uint64_t refusals, foreign;
@@ -524,6 +524,7 @@ static void *watch_dog(void *arg)
 {
     (void)arg;
     uint64_t before = 0;
+    __atomic_store_n(&load.watched, true, __ATOMIC_SEQ_CST);
     for (int still = 0;;) {
         struct timespec second = {1, 0};
         (void)nanosleep(&second, NULL);
@@ -559,6 +560,11 @@ int load_run(const struct CMUnitTest *tests, size_t count, const char *name)
     load.accepted = make_table();
     halt_init();
     MUST(inject_thread(&dog, watch_dog, NULL) == 0);
+    /* A thread that starts allocates, and a child forked meanwhile would inherit the address
+       sanitizer's locks as they are. */
+    while (!__atomic_load_n(&load.watched, __ATOMIC_SEQ_CST)) {
+        pause_us(100);
+    }
     return _cmocka_run_group_tests(name, tests, count, NULL, NULL);
 }
 
