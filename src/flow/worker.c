@@ -281,7 +281,7 @@ static bool quit(struct npi_worker *worker, bool closing_now)
         return true;
     }
     if (counted) {
-        NPI_MUTANT(recount_forgotten, npi_shard_recount_thread(shard), (void)0);
+        npi_shard_recount_thread(shard);
     }
     return false;
 }
