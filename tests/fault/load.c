@@ -197,6 +197,12 @@ static bool is_bare(const struct numapool_task *task)
 
 /* ------------------------------------------------------------------------------ producers */
 
+static void nap(void)
+{
+    struct timespec pause = {0, 50000};
+    (void)nanosleep(&pause, NULL);
+}
+
 static void refused(uint64_t id)
 {
     MUST(__atomic_load_n(&load.ended[id], __ATOMIC_RELAXED) == 0); /* no side effect */
@@ -227,8 +233,7 @@ static bool hand_in(uint64_t id)
         MUST(plain || result == NUMAPOOL_E_FULL || result == NUMAPOOL_E_SHED ||
              result == NUMAPOOL_E_TIMEDOUT);
         if (!plain) {
-            struct timespec pause = {0, 50000};
-            (void)nanosleep(&pause, NULL);
+            nap();
         }
     }
 }
@@ -257,6 +262,9 @@ static bool hand_in_batch(uint64_t first)
 static void *produce(void *arg)
 {
     (void)arg;
+    while (!__atomic_load_n(&load.on, __ATOMIC_SEQ_CST)) {
+        nap();
+    }
     halt_enrol_producer();
     bool open = true;
     while (open && !__atomic_load_n(&load.stopping, __ATOMIC_RELAXED)) {
@@ -329,6 +337,12 @@ void load_begin(const struct load_shape *shape, uint64_t tasks)
     load.stopping = load.half_way = false;
     load.threads = threads_now();
     load.descriptors = descriptors_now();
+    load.producer_count = shape->producers != 0 ? shape->producers : 3;
+    MUST(load.producer_count <= PRODUCERS_MAX);
+    load.producers_left = load.producer_count;
+    for (unsigned i = 0; i < load.producer_count; i++) { /* while nothing else takes threads */
+        MUST(inject_thread(&load.producers[i], produce, NULL) == 0);
+    }
     if (!shape->adopts) {
         make_pool(shape);
     }
@@ -337,13 +351,7 @@ void load_begin(const struct load_shape *shape, uint64_t tasks)
         MUST(numapool_group_create(&load.group, load_pool) == NUMAPOOL_OK);
         MUST(numapool_group_create(&load.cancelled, load_pool) == NUMAPOOL_OK);
     }
-    load.producer_count = shape->producers != 0 ? shape->producers : 3;
-    MUST(load.producer_count <= PRODUCERS_MAX);
-    load.producers_left = load.producer_count;
     __atomic_store_n(&load.on, true, __ATOMIC_SEQ_CST);
-    for (unsigned i = 0; i < load.producer_count; i++) {
-        MUST(inject_thread(&load.producers[i], produce, NULL) == 0);
-    }
 }
 
 bool load_goes_on(void)
