@@ -119,7 +119,7 @@ static bool park(struct hand *hand, bool searching, bool holds_permit)
         if (found != NPI_SLEEPER_ASLEEP) {
             return found == NPI_SLEEPER_WOKEN;
         }
-        if (impatient && npi_gate_quit(gate, hand->self)) {
+        if (impatient && claims_free && npi_gate_quit(gate, hand->self)) {
             return come_back(hand);
         }
     }
