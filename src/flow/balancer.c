@@ -149,6 +149,7 @@ static void publish(struct npi_tick *tick, struct npi_shard *shard)
     const struct npi_scale_result *result = &tick->result;
     uint32_t limit = npi_permits_limit(npi_gate_permits(&shard->gate));
     uint32_t reach = (uint32_t)npi_a64_load_relaxed(&shard->reach);
+    uint32_t quota = (uint32_t)npi_a64_load_relaxed(&shard->quota);
     struct npi_shard_view view;
     memset(&view, 0, sizeof view);
 
@@ -156,6 +157,7 @@ static void publish(struct npi_tick *tick, struct npi_shard *shard)
         .capacity_tasks = shard->capacity_tasks,
         .limit_workers = limit,
         .reach_workers = npi_admit_reach(limit, reach, result->growth_ratio),
+        .guest_reach_workers = npi_admit_reach(limit, quota, result->growth_ratio),
         .service_ns = result->service_ns,
         .task_ns = result->task_ns,
     };

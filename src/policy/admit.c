@@ -73,6 +73,12 @@ void npi_admit_gates(const struct npi_policy_params *params, const struct npi_ad
     double per_task = 0.0;
     if (view->service_ns > 0.0)
         per_task = view->service_ns / (double)(workers > 0 ? workers : 1);
+    uint32_t guest_workers = view->guest_reach_workers > view->limit_workers
+                                 ? view->guest_reach_workers
+                                 : view->limit_workers;
+    gates->guest_wait_ratio = workers > guest_workers && guest_workers > 0
+                                  ? (double)workers / (double)guest_workers
+                                  : 1.0;
     gates->task_ns = view->task_ns;
     gates->limit_workers = view->limit_workers;
     gates->capacity_tasks = view->capacity_tasks;
@@ -126,7 +132,9 @@ enum npi_verdict npi_admit_judge(const struct npi_policy_params *params,
         return NPI_VERDICT_SHARE;
     double wait_ns = npi_admit_wait_ns(gates, ask);
     if (ask->guest)
-        wait_ns = wait_ns * 1000.0 / (double)params->overflow_fill_permille + ask->penalty_ns;
+        wait_ns = wait_ns * gates->guest_wait_ratio * 1000.0 /
+                      (double)params->overflow_fill_permille +
+                  ask->penalty_ns;
     if (ask->deadline_ns != 0) {
         double left_ns = (double)(ask->deadline_ns - ask->now_ns);
         if (wait_ns + gates->task_ns > params->deadline_margin * left_ns)

@@ -33,6 +33,8 @@ struct npi_admit_view {
     uint32_t limit_workers; /* in force */
     /* What growth may reach, npi_admit_reach(); the larger of it and limit_workers counts. */
     uint32_t reach_workers;
+    /* The same for guests, whose demand brings this shard no budget: npi_admit_reach() of its quota. */
+    uint32_t guest_reach_workers;
     /* npi_scale_result.service_ns; 0 = nothing completed yet, every prediction is then 0. */
     double service_ns;
     double task_ns; /* npi_scale_result.task_ns */
@@ -60,6 +62,8 @@ struct npi_admit_gate {
 struct npi_admit_gates {
     struct npi_admit_gate by_class[NPI_CLASS_COUNT];
     double task_ns;
+    /* A guest's wait over that of a task at home with as many ahead, >= 1. */
+    double guest_wait_ratio;
     uint32_t limit_workers;
     uint32_t capacity_tasks;
 };
@@ -67,7 +71,8 @@ struct npi_admit_gates {
 void npi_admit_gates(const struct npi_policy_params *params, const struct npi_admit_view *view,
                      struct npi_admit_gates *gates);
 
-/* What growth may reach: the budget side from npi_balance(), the CPU side from npi_scale_step(). */
+/* What growth may reach: the budget side from npi_balance(), which for guests is the quota in force;
+   the CPU side from npi_scale_step(). */
 uint32_t npi_admit_reach(uint32_t limit_workers, uint32_t reach_workers, double growth_ratio);
 
 /* Live numbers for one task at one shard. */
@@ -85,7 +90,8 @@ struct npi_admit_ask {
 /*
  * A guest may use overflow_fill_permille of the wait bound and pays its penalty, as it may fill
  * only that part of the queue. Otherwise shards that are all overloaded would trade tasks at the
- * price of remote memory.
+ * price of remote memory. Its wait is predicted for the quota the shard has: what it needs counts at
+ * its home, so no budget follows it here.
  */
 enum npi_verdict npi_admit_judge(const struct npi_policy_params *params,
                                  const struct npi_admit_gates *gates,

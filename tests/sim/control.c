@@ -20,6 +20,8 @@ static void publish(struct sim_pool *pool, size_t i)
         .limit_workers = shard->limit_workers,
         .reach_workers =
             npi_admit_reach(shard->limit_workers, pool->reach[i], shard->last.growth_ratio),
+        .guest_reach_workers =
+            npi_admit_reach(shard->limit_workers, pool->quota[i], shard->last.growth_ratio),
         .service_ns = shard->last.service_ns,
         .task_ns = shard->last.task_ns,
     };
