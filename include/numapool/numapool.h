@@ -294,6 +294,11 @@ enum numapool_class {
     NUMAPOOL_CRITICAL = 1,  /* may use all of it, and is served first */
     NUMAPOOL_SHEDDABLE = 2, /* may queue while it is below half full, and is served last */
 };
+/*
+ * However many better ones come, a task that has waited beyond its bound (queue_delay_ns, half of it
+ * for SHEDDABLE, a second if that is off) starves no more: one in 16 that a worker takes is then the
+ * oldest of those.
+ */
 
 #define NUMAPOOL_CLASSES 3
 

@@ -36,6 +36,11 @@ static void set_params(struct numapool *pool)
     params->queue_delay_ns[NPI_CLASS_NORMAL] = bounded ? config->queue_delay_ns : NPI_NEVER_NS;
     params->queue_delay_ns[NPI_CLASS_SHEDDABLE] =
         bounded ? config->queue_delay_ns / 2 : NPI_NEVER_NS;
+    for (int rank = 0; rank < NPI_CLASS_COUNT; rank++) {
+        uint64_t overdue_ns = npi_admit_overdue_ns(params, rank);
+        pool->overdue_ticks[rank] =
+            overdue_ns != NPI_NEVER_NS ? npi_clock_ns_to_ticks(overdue_ns) : UINT64_MAX;
+    }
 }
 
 static int make_routes(struct numapool *pool)

@@ -47,7 +47,8 @@ struct numapool {
     struct npi_plan *plan;
     struct npi_space *space;
     struct npi_policy_params params;
-    struct numapool_config config; /* settled: every field has its value */
+    uint64_t overdue_ticks[NPI_CLASS_COUNT]; /* npi_admit_overdue_ns() */
+    struct numapool_config config;           /* settled: every field has its value */
     char name[5];
     bool adaptive;
     bool follows_quota;  /* cpu.max, also when it changes */

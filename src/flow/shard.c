@@ -219,6 +219,26 @@ unsigned npi_shard_take(struct npi_shard *shard, uint64_t refuse, struct npi_ite
     return 0;
 }
 
+bool npi_shard_take_overdue(struct npi_shard *shard, uint64_t now_ticks, struct npi_item *item)
+{
+    unsigned oldest = NPI_CLASS_COUNT;
+    int64_t oldest_ticks = 0;
+    for (unsigned rank = 0; rank < NPI_CLASS_COUNT; rank++) {
+        uint64_t stamp = now_ticks, bound = shard->pool->overdue_ticks[rank];
+        if (bound == UINT64_MAX || npi_shard_waiting_of(shard, (enum npi_class)rank) == 0 ||
+            !npi_shard_head_stamp(shard, (enum npi_class)rank, &stamp)) {
+            continue;
+        }
+        int64_t age_ticks = (int64_t)(now_ticks - stamp);
+        if (age_ticks > NPI_MUTANT(overdue_by_rank, oldest_ticks, 0) &&
+            NPI_MUTANT(overdue_too_soon, (uint64_t)age_ticks > bound, true)) {
+            oldest = rank;
+            oldest_ticks = age_ticks;
+        }
+    }
+    return oldest != NPI_CLASS_COUNT && take_ranked(shard, (enum npi_class)oldest, 0, item, 1) != 0;
+}
+
 bool npi_shard_quiet(const struct npi_shard *shard)
 {
     for (unsigned lane = 0; lane < NPI_LANES; lane++) {

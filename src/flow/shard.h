@@ -168,6 +168,9 @@ int npi_shard_push(struct npi_shard *shard, enum npi_class rank, const struct np
 unsigned npi_shard_take(struct npi_shard *shard, uint64_t refuse, struct npi_item *items,
                         unsigned max);
 
+/* Takes the task that waited longest of those that are overdue. False: none was found. */
+bool npi_shard_take_overdue(struct npi_shard *shard, uint64_t now_ticks, struct npi_item *item);
+
 /* Wakes or starts a worker if one should be. self: the calling worker if it is in the stack. */
 void npi_shard_wake(struct npi_shard *shard, uint32_t self);
 

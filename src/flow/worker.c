@@ -391,6 +391,20 @@ static bool obey_limit(struct npi_worker *worker)
     return park(worker, false, false);
 }
 
+/* A worker that comes from a task takes the next one. Overdue ones have their turn before better
+   classes. */
+static bool take_next(struct npi_worker *worker, uint64_t now, struct npi_item *item)
+{
+    struct npi_shard *shard = worker->shard;
+    if (NPI_UNLIKELY(++worker->turn >= shard->pool->params.overdue_turn)) {
+        worker->turn = 0;
+        if (npi_shard_take_overdue(shard, now, item)) {
+            return true;
+        }
+    }
+    return npi_shard_take(shard, 0, item, 1) != 0;
+}
+
 /* Returns when the thread is to end: also in a child of fork(), where the task that forked returned.
    The tasks that wait are the parent's. */
 static void run_loop(struct npi_worker *worker)
@@ -406,7 +420,7 @@ static void run_loop(struct npi_worker *worker)
             }
         }
         if (!worker->searching) {
-            if (npi_shard_take(shard, 0, item, 1) != 0) {
+            if (take_next(worker, now, item)) {
                 now = run(worker, item, now);
                 if (NPI_UNLIKELY(npi_pool_forked(shard->pool))) {
                     return;

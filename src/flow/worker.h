@@ -52,6 +52,7 @@ struct npi_worker {
     /* owner only */
     struct npi_item item; /* here, not on the stack: it outlives a task that ends its thread */
     const struct npi_item *task; /* the running one, NULL between tasks */
+    uint32_t turn;               /* counts the tasks it took: now and then an overdue one's */
     unsigned block_depth;
     bool permit_lent; /* blocked, and its permit given away */
     bool lent;        /* the running task counts in lent_in and lent_out */

@@ -7,10 +7,6 @@
  */
 #include "policy/admit.h"
 
-/* Load of better classes at which the formula for strict priority is cut off: beyond it the wait
- * has no bound. */
-static const double rho_max = 0.95;
-
 /* Most windows that double a retry hint; the hint itself is bounded by retry_ns_max times this
  * power. */
 static const uint32_t retry_doublings_max = 5;
@@ -86,7 +82,9 @@ void npi_admit_gates(const struct npi_policy_params *params, const struct npi_ad
     double better_per_ns = 0.0;
     for (int c = 0; c < NPI_CLASS_COUNT; c++) {
         struct npi_admit_gate *gate = &gates->by_class[c];
-        /* Strict priority: what better classes bring meanwhile is served first. */
+        /* Strict priority: what better classes bring meanwhile is served first, but for the turns of
+         * overdue tasks. */
+        double rho_max = 1.0 - 1.0 / (double)params->overdue_turn;
         double rho = better_per_ns * per_task;
         if (!(rho < rho_max))
             rho = rho_max;
@@ -132,9 +130,9 @@ enum npi_verdict npi_admit_judge(const struct npi_policy_params *params,
         return NPI_VERDICT_SHARE;
     double wait_ns = npi_admit_wait_ns(gates, ask);
     if (ask->guest)
-        wait_ns = wait_ns * gates->guest_wait_ratio * 1000.0 /
-                      (double)params->overflow_fill_permille +
-                  ask->penalty_ns;
+        wait_ns =
+            wait_ns * gates->guest_wait_ratio * 1000.0 / (double)params->overflow_fill_permille +
+            ask->penalty_ns;
     if (ask->deadline_ns != 0) {
         double left_ns = (double)(ask->deadline_ns - ask->now_ns);
         if (wait_ns + gates->task_ns > params->deadline_margin * left_ns)
@@ -153,6 +151,14 @@ enum npi_verdict npi_admit_combine(enum npi_verdict so_far, enum npi_verdict nex
 bool npi_admit_expired(uint64_t now_ns, uint64_t deadline_ns, double task_ns)
 {
     return deadline_ns != 0 && (now_ns >= deadline_ns || task_ns > (double)(deadline_ns - now_ns));
+}
+
+uint64_t npi_admit_overdue_ns(const struct npi_policy_params *params, int task_class)
+{
+    if (task_class == NPI_CLASS_CRITICAL)
+        return NPI_NEVER_NS;
+    uint64_t bound = params->queue_delay_ns[task_class];
+    return bound != NPI_NEVER_NS ? bound : params->overdue_ns;
 }
 
 bool npi_admit_slough(const struct npi_policy_params *params, uint32_t standing_windows,

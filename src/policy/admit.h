@@ -106,6 +106,13 @@ uint32_t npi_admit_share(uint32_t capacity_tasks, uint32_t share_permille);
 /* At dequeue: it would end late, so it is dropped rather than run. */
 bool npi_admit_expired(uint64_t now_ns, uint64_t deadline_ns, double task_ns);
 
+/*
+ * At dequeue: the wait from which a task of a worse class is overdue. One in overdue_turn tasks that a
+ * worker takes is then the longest overdue, before better classes: whoever keeps a shard busy with
+ * CRITICAL tasks slows the others down, but does not starve them. NPI_NEVER_NS = never overdue.
+ */
+uint64_t npi_admit_overdue_ns(const struct npi_policy_params *params, int task_class);
+
 /* At dequeue, only for tasks that allow it: a standing queue is sloughed off from its old end. */
 bool npi_admit_slough(const struct npi_policy_params *params, uint32_t standing_windows,
                       uint64_t age_ns);

@@ -55,6 +55,8 @@ void npi_policy_defaults(struct npi_policy_params *params)
     params->standing_targets[NPI_CLASS_NORMAL] = 4;
     params->standing_targets[NPI_CLASS_SHEDDABLE] = 1;
     params->deadline_margin = 0.8;
+    params->overdue_turn = 16;
+    params->overdue_ns = 1 * SECOND;
     params->retry_ns_max = 1 * SECOND;
 
     params->spin_ns = 10 * US;

@@ -104,6 +104,11 @@ struct npi_policy_params {
     uint32_t standing_targets[NPI_CLASS_COUNT];
     /* Part of the time left that prediction may fill: 1.0 gave 91 % goodput, 0.8 98 % (sim 14). */
     double deadline_margin;
+    /* One in so many tasks that a worker takes may be an overdue one of a worse class: what strict
+     * priority leaves the others at least. */
+    uint32_t overdue_turn;
+    /* Overdue is what waited beyond its class's queue_delay_ns, or this where that has no bound. */
+    uint64_t overdue_ns;
     /* Longest retry hint before doubling and jitter. */
     uint64_t retry_ns_max;
 

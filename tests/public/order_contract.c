@@ -130,12 +130,60 @@ static void stand_in_line(void *arg)
     in_line->line->classes[at] = in_line->task_class;
 }
 
+/* One worker, in the blocker; a task is overdue after that time. */
+static numapool *make_patient(struct blocker *blocker, uint64_t queue_delay_ns)
+{
+    struct numapool_config config;
+    config_of(&config,
+              &(struct kind){.workers_max = 1, .queue_tasks = 2000, .mode = NUMAPOOL_FIXED});
+    config.queue_delay_ns = queue_delay_ns;
+    numapool *pool = make_with(&config);
+    block_workers(pool, blocker, 1);
+    return pool;
+}
+
+/* An overdue one has its turn, however many better ones wait. */
+static void no_class_starves(void **state)
+{
+    (void)state;
+    struct blocker blocker = BLOCKER;
+    static struct line line;
+    numapool *pool = make_patient(&blocker, 1000000);
+    static struct in_line normal = {&line, NUMAPOOL_NORMAL}, critical = {&line, NUMAPOOL_CRITICAL},
+                          sheddable = {&line, NUMAPOOL_SHEDDABLE};
+    struct numapool_task late[2] = {
+        {.run = stand_in_line, .arg = &normal, .task_class = NUMAPOOL_NORMAL},
+        {.run = stand_in_line, .arg = &sheddable, .task_class = NUMAPOOL_SHEDDABLE}};
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(numapool_submit_task(pool, &late[i]), NUMAPOOL_OK);
+    }
+    uint64_t begin_ns = now_ns();
+    while (now_ns() - begin_ns < 5000000) {
+        rest();
+    }
+    for (int i = 0; i < 200; i++) {
+        struct numapool_task task = {
+            .run = stand_in_line, .arg = &critical, .task_class = NUMAPOOL_CRITICAL};
+        assert_int_equal(numapool_submit_task(pool, &task), NUMAPOOL_OK);
+    }
+    door_open(&blocker.door);
+    finish(pool);
+    assert_int_equal(atomic_load(&line.count), 202);
+    int at_normal = 0, at_sheddable = 0;
+    for (int i = 0; i < 202; i++) {
+        at_normal = line.classes[i] == NUMAPOOL_NORMAL ? i : at_normal;
+        at_sheddable = line.classes[i] == NUMAPOOL_SHEDDABLE ? i : at_sheddable;
+    }
+    assert_in_range(at_normal, 0, 16);
+    assert_in_range(at_sheddable, at_normal + 1, 32);
+}
+
 static void better_classes_go_first(void **state)
 {
     (void)state;
     struct blocker blocker = BLOCKER;
     static struct line line;
-    numapool *pool = make_blocked(&blocker, 1, 2000);
+    numapool *pool = make_patient(&blocker, UINT64_C(3600000000000));
     struct in_line tasks[NUMAPOOL_CLASSES];
     for (int i = 0; i < 300; i++) {
         int c = i % NUMAPOOL_CLASSES;
@@ -158,6 +206,7 @@ int main(void)
         cmocka_unit_test(one_threads_tasks_start_in_order),
         cmocka_unit_test(plain_submits_start_in_order),
         cmocka_unit_test(better_classes_go_first),
+        cmocka_unit_test(no_class_starves),
     };
     return RUN(tests);
 }

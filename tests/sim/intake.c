@@ -70,12 +70,33 @@ static int best_class(const struct sim_shard *shard)
     return -1;
 }
 
+/* Overdue tasks have their turn before better classes. */
+static int next_class(struct sim_pool *pool, struct sim_shard *shard)
+{
+    if (!adaptive(pool) || ++shard->turn < pool->params.overdue_turn)
+        return best_class(shard);
+    shard->turn = 0;
+    int oldest = -1;
+    uint64_t oldest_ns = 0;
+    for (int c = 0; c < NPI_CLASS_COUNT; c++) {
+        uint64_t bound_ns = npi_admit_overdue_ns(&pool->params, c);
+        if (!shard->queue[c].count || bound_ns == NPI_NEVER_NS)
+            continue;
+        uint64_t age_ns = pool->now_ns - pool->tasks[shard->queue[c].first].arrived_ns;
+        if (age_ns > bound_ns && age_ns > oldest_ns) {
+            oldest = c;
+            oldest_ns = age_ns;
+        }
+    }
+    return oldest >= 0 ? oldest : best_class(shard);
+}
+
 /* Next task that is still worth running, or SIM_NONE; late ones are dropped on the way. */
 static uint32_t take(struct sim_pool *pool, uint32_t index)
 {
     struct sim_shard *shard = &pool->shards[index];
     int c;
-    while ((c = best_class(shard)) >= 0) {
+    while ((c = next_class(pool, shard)) >= 0) {
         uint32_t id = detach(pool, index, c);
         struct sim_task *task = &pool->tasks[id];
         uint64_t sojourn = pool->now_ns - task->arrived_ns;

@@ -32,6 +32,7 @@ struct sim_shard {
     struct sim_plant plant;
     struct sim_list queue[NPI_CLASS_COUNT];
     uint32_t queued_tasks, capacity_tasks, guest_tasks;
+    uint32_t turn; /* see npi_admit_overdue_ns() */
     uint32_t limit_workers, quota_workers, min_workers;
     uint32_t lent_in, lent_out;
     double contention_workers;

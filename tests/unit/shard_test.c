@@ -127,6 +127,44 @@ static void counts_follow_every_task(void **state)
     assert_int_equal(npi_shard_depth(shard), 3);
 }
 
+static uint64_t take_overdue(uint64_t now)
+{
+    struct npi_item item;
+    return npi_shard_take_overdue(shard, now, &item) ? item.hot[NPI_TASK_ARG] : 0;
+}
+
+static void the_longest_overdue_goes_before_better_ones(void **state)
+{
+    (void)state;
+    test_shard_init(&test, 8, 1);
+    test.pool.overdue_ticks[NPI_CLASS_CRITICAL] = UINT64_MAX;
+    test.pool.overdue_ticks[NPI_CLASS_NORMAL] = 100;
+    test.pool.overdue_ticks[NPI_CLASS_SHEDDABLE] = 50;
+    assert_int_equal(take_overdue(1000), 0);
+    push(1, 1000, NPI_CLASS_CRITICAL, 8);
+    push(2, 1000, NPI_CLASS_NORMAL, 8);
+    push(3, 1040, NPI_CLASS_SHEDDABLE, 8);
+    push(4, 2000, NPI_CLASS_SHEDDABLE, 8);
+    assert_int_equal(take_overdue(900), 0); /* another processor's counter may be behind */
+    assert_int_equal(take_overdue(1090), 0);
+    assert_int_equal(take_overdue(1091), 3);
+    assert_int_equal(take_overdue(1100), 0);
+    assert_int_equal(take_overdue(2200), 2);
+    assert_int_equal(take_overdue(2200), 4);
+    assert_int_equal(take_overdue(1000000), 0);
+    assert_int_equal(take(), 1);
+}
+
+static void the_older_of_two_overdue_goes_first(void **state)
+{
+    (void)state;
+    test_shard_init(&test, 8, 1);
+    push(1, 1000, NPI_CLASS_NORMAL, 8);
+    push(2, 1010, NPI_CLASS_SHEDDABLE, 8);
+    assert_int_equal(take_overdue(2000), 1);
+    assert_int_equal(take_overdue(2000), 2);
+}
+
 static void what_a_taker_refuses_stays(void **state)
 {
     (void)state;
@@ -285,6 +323,8 @@ int main(void)
         cmocka_unit_test_teardown(as_many_of_a_batch_as_there_is_room_for, fini),
         cmocka_unit_test_teardown(a_closed_pool_takes_nothing, fini),
         cmocka_unit_test_teardown(counts_follow_every_task, fini),
+        cmocka_unit_test_teardown(the_longest_overdue_goes_before_better_ones, fini),
+        cmocka_unit_test_teardown(the_older_of_two_overdue_goes_first, fini),
         cmocka_unit_test_teardown(what_a_taker_refuses_stays, fini),
         cmocka_unit_test_teardown(a_push_wakes_one, fini),
         cmocka_unit_test_teardown(a_worker_that_wakes_itself_is_not_roused, fini),
