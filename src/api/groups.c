@@ -34,8 +34,8 @@ int numapool_group_wait(numapool_group *group, uint64_t timeout_ns)
     }
     struct npi_worker *self = npi_worker_self;
     bool on_worker = self != NULL && self->shard->pool == group->pool;
-    bool in_task = self != NULL && self->task != NULL;
-    if (on_worker && in_task && npi_item_group(self->task) == group) {
+    bool in_task = self != NULL && npi_worker_in_task(self);
+    if (on_worker && in_task && npi_item_group(&self->item) == group) {
         return NUMAPOOL_E_DEADLOCK;
     }
     uint64_t begin = npi_clock_now_ns();

@@ -4,6 +4,8 @@
  */
 #include "api/inspect.h"
 
+#include "os/os.h"
+
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -71,6 +73,12 @@ static void put_series(struct text *text, const numapool *pool, const struct ser
     }
 }
 
+/* Of one bucket: its largest value. What straddles a bound counts above it. */
+static uint64_t upper_ns(size_t bucket)
+{
+    return npi_clock_ticks_to_ns(npi_histogram_upper(bucket));
+}
+
 static void put_histogram(struct text *text, const numapool *pool, const char *name,
                           const char *help, const struct numapool_shard_stats *stats,
                           const struct npi_histogram_sum *sums)
@@ -82,16 +90,16 @@ static void put_histogram(struct text *text, const numapool *pool, const char *n
         double sum = 0.0;
         size_t at = 0;
         for (unsigned b = 0; b < BOUND_COUNT; b++, bound *= 2) {
-            for (; at < NPI_HISTOGRAM_BUCKETS && npi_histogram_upper_ns(at) < bound; at++) {
+            for (; at < NPI_HISTOGRAM_BUCKETS && upper_ns(at) < bound; at++) {
                 below += sums[i].bucket[at];
-                sum += (double)sums[i].bucket[at] * (double)npi_histogram_upper_ns(at);
+                sum += (double)sums[i].bucket[at] * (double)upper_ns(at);
             }
             put(text, "numapool_%s_seconds_bucket", name);
             put_labels(text, pool, &stats[i], i);
             put(text, ",le=\"%.9g\"} %" PRIu64 "\n", (double)bound / 1e9, below);
         }
         for (; at < NPI_HISTOGRAM_BUCKETS; at++) {
-            sum += (double)sums[i].bucket[at] * (double)npi_histogram_upper_ns(at);
+            sum += (double)sums[i].bucket[at] * (double)upper_ns(at);
         }
         put(text, "numapool_%s_seconds_bucket", name);
         put_labels(text, pool, &stats[i], i);

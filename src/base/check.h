@@ -26,5 +26,8 @@
 
 #define NPI_LIKELY(condition) __builtin_expect(!!(condition), 1)
 #define NPI_UNLIKELY(condition) __builtin_expect(!!(condition), 0)
+/* Off the common path, and kept out of it: its registers and its stack are then not paid for there. */
+#define NPI_APART_FROM_PATH __attribute__((noinline))
+#define NPI_ON_PATH inline __attribute__((always_inline))
 
 #endif

@@ -1,7 +1,7 @@
 /* The parts of the histogram that are not on a task's path. */
 #include "base/histogram.h"
 
-uint64_t npi_histogram_upper_ns(size_t index)
+uint64_t npi_histogram_upper(size_t index)
 {
     if (index < NPI_HISTOGRAM_SUBS) {
         return index;
@@ -11,11 +11,11 @@ uint64_t npi_histogram_upper_ns(size_t index)
     return ((sub + 1) << shift) - 1;
 }
 
-void npi_histogram_record_shared(struct npi_histogram *h, uint64_t ns)
+void npi_histogram_record_shared(struct npi_histogram *h, uint64_t value)
 {
-    (void)npi_a64_add_relaxed(&h->bucket[npi_histogram_index(ns)], 1);
-    uint64_t max = npi_a64_load_relaxed(&h->max_ns);
-    while (ns > max && !npi_a64_cas_relaxed(&h->max_ns, &max, ns)) {
+    (void)npi_a64_add_relaxed(&h->bucket[npi_histogram_index(value)], 1);
+    uint64_t max = npi_a64_load_relaxed(&h->max);
+    while (value > max && !npi_a64_cas_relaxed(&h->max, &max, value)) {
     }
 }
 
@@ -26,13 +26,13 @@ void npi_histogram_add(struct npi_histogram_sum *sum, const struct npi_histogram
         sum->bucket[i] += n;
         sum->count += n;
     }
-    uint64_t max = npi_a64_load_relaxed(&h->max_ns);
-    if (max > sum->max_ns) {
-        sum->max_ns = max;
+    uint64_t max = npi_a64_load_relaxed(&h->max);
+    if (max > sum->max) {
+        sum->max = max;
     }
 }
 
-uint64_t npi_histogram_quantile_ns(const struct npi_histogram_sum *sum, unsigned permille)
+uint64_t npi_histogram_quantile(const struct npi_histogram_sum *sum, unsigned permille)
 {
     if (sum->count == 0) {
         return 0;
@@ -43,9 +43,9 @@ uint64_t npi_histogram_quantile_ns(const struct npi_histogram_sum *sum, unsigned
     for (size_t i = 0; i < NPI_HISTOGRAM_BUCKETS; i++) {
         seen += sum->bucket[i];
         if (seen >= rank && seen > 0) {
-            uint64_t bound = npi_histogram_upper_ns(i);
-            return bound < sum->max_ns ? bound : sum->max_ns;
+            uint64_t bound = npi_histogram_upper(i);
+            return bound < sum->max ? bound : sum->max;
         }
     }
-    return sum->max_ns;
+    return sum->max;
 }

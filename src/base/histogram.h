@@ -1,6 +1,7 @@
 /*
- * A log-linear histogram of times in nanoseconds: 32 buckets per doubling, so a value is known to
- * 1/32, from 1 ns to 73 minutes (larger ones count in the last bucket; the maximum is kept exactly).
+ * A log-linear histogram: 32 buckets per doubling, so a value is known to 1/32, up to 2^42 (larger
+ * ones count in the last bucket; the maximum is kept exactly). Its unit is its user's: times are
+ * recorded in ticks, and only the few numbers that are read become nanoseconds.
  * Merging is adding. Two ways to record: by the one owner (plain stores other threads may read), or
  * by several threads at once.
  */
@@ -18,50 +19,51 @@
     ((size_t)(NPI_HISTOGRAM_TOP_BIT - NPI_HISTOGRAM_SUB_BITS + 1) * NPI_HISTOGRAM_SUBS)
 
 struct npi_histogram {
-    npi_a64 max_ns;
+    npi_a64 max;
     npi_a64 bucket[NPI_HISTOGRAM_BUCKETS];
 };
 
 /* A sum of histograms, private to its reader. */
 struct npi_histogram_sum {
     uint64_t count;
-    uint64_t max_ns;
+    uint64_t max;
     uint64_t bucket[NPI_HISTOGRAM_BUCKETS];
 };
 
-static inline size_t npi_histogram_index(uint64_t ns)
+static inline size_t npi_histogram_index(uint64_t value)
 {
-    if (ns < NPI_HISTOGRAM_SUBS) {
-        return (size_t)ns;
+    if (value < NPI_HISTOGRAM_SUBS) {
+        return (size_t)value;
     }
-    unsigned top = 63u - (unsigned)__builtin_clzll(ns);
+    unsigned top =
+        63u ^ (unsigned)__builtin_clzll(value); /* one instruction, unlike a subtraction */
     if (top >= NPI_HISTOGRAM_TOP_BIT) {
         return NPI_HISTOGRAM_BUCKETS - 1;
     }
     unsigned shift = top - NPI_HISTOGRAM_SUB_BITS;
-    return (size_t)(shift + 1) * NPI_HISTOGRAM_SUBS + (size_t)((ns >> shift) - NPI_HISTOGRAM_SUBS);
+    return (size_t)shift * NPI_HISTOGRAM_SUBS + (size_t)(value >> shift);
 }
 
 /* The largest value that falls into a bucket. */
-uint64_t npi_histogram_upper_ns(size_t index);
+uint64_t npi_histogram_upper(size_t index);
 
 /* By its only writer: no read-modify-write. */
-static inline void npi_histogram_record(struct npi_histogram *h, uint64_t ns)
+static inline void npi_histogram_record(struct npi_histogram *h, uint64_t value)
 {
-    npi_a64 *bucket = &h->bucket[npi_histogram_index(ns)];
+    npi_a64 *bucket = &h->bucket[npi_histogram_index(value)];
     npi_a64_store_relaxed(bucket, npi_a64_load_relaxed(bucket) + 1);
-    if (ns > npi_a64_load_relaxed(&h->max_ns)) {
-        npi_a64_store_relaxed(&h->max_ns, ns);
+    if (value > npi_a64_load_relaxed(&h->max)) {
+        npi_a64_store_relaxed(&h->max, value);
     }
 }
 
 /* By any number of writers. */
-void npi_histogram_record_shared(struct npi_histogram *h, uint64_t ns);
+void npi_histogram_record_shared(struct npi_histogram *h, uint64_t value);
 
 /* Adds a histogram to a sum; it may be written meanwhile. */
 void npi_histogram_add(struct npi_histogram_sum *sum, const struct npi_histogram *h);
 
 /* Smallest bucket bound that permille of the values do not exceed; 0 when empty. */
-uint64_t npi_histogram_quantile_ns(const struct npi_histogram_sum *sum, unsigned permille);
+uint64_t npi_histogram_quantile(const struct npi_histogram_sum *sum, unsigned permille);
 
 #endif

@@ -12,7 +12,8 @@
 void *numapool_scratch(size_t bytes)
 {
     struct npi_worker *self = npi_worker_self;
-    if (self == NULL || self->task == NULL || bytes == 0 || npi_pool_forked(self->shard->pool)) {
+    if (self == NULL || !npi_worker_in_task(self) || bytes == 0 ||
+        npi_pool_forked(self->shard->pool)) {
         return NULL; /* in a child another thread of the parent may hold a lock for ever */
     }
     return npi_scratch_take(&self->scratch, bytes);
@@ -81,17 +82,17 @@ int numapool_node_of(numapool *pool, const void *memory)
 int numapool_current_node(void)
 {
     const struct npi_worker *self = npi_worker_self;
-    return self == NULL || self->task == NULL ? -1 : (int)self->shard->node;
+    return self == NULL || !npi_worker_in_task(self) ? -1 : (int)self->shard->node;
 }
 
 bool numapool_cancelled(void)
 {
     const struct npi_worker *self = npi_worker_self;
-    if (self == NULL || self->task == NULL) {
+    if (self == NULL || !npi_worker_in_task(self)) {
         return false;
     }
-    const numapool_group *group = npi_item_group(self->task);
-    uint64_t deadline = npi_item_deadline_ticks(self->task);
+    const numapool_group *group = npi_item_group(&self->item);
+    uint64_t deadline = npi_item_deadline_ticks(&self->item);
     return (group != NULL && npi_group_is_cancelled(group)) ||
            (deadline != 0 && npi_clock_ticks() >= deadline);
 }
@@ -99,7 +100,7 @@ bool numapool_cancelled(void)
 void numapool_block_begin(void)
 {
     struct npi_worker *self = npi_worker_self;
-    if (self != NULL && self->task != NULL) {
+    if (self != NULL && npi_worker_in_task(self)) {
         (void)npi_worker_block_begin(self);
     }
 }
@@ -107,7 +108,7 @@ void numapool_block_begin(void)
 void numapool_block_end(void)
 {
     struct npi_worker *self = npi_worker_self;
-    if (self != NULL && self->task != NULL) {
+    if (self != NULL && npi_worker_in_task(self)) {
         npi_worker_block_end(self);
     }
 }

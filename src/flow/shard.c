@@ -239,6 +239,20 @@ bool npi_shard_take_overdue(struct npi_shard *shard, uint64_t now_ticks, struct 
     return oldest != NPI_CLASS_COUNT && take_ranked(shard, (enum npi_class)oldest, 0, item, 1) != 0;
 }
 
+bool npi_shard_take_looking(struct npi_shard *shard, struct npi_cursor *cursor, uint64_t now_ticks,
+                            struct npi_item *item)
+{
+    cursor->looked_ticks = now_ticks;
+    for (unsigned rank = 0; rank < NPI_CLASS_COUNT; rank++) {
+        cursor->rank = (enum npi_class)rank;
+        cursor->tail_seen = npi_a64_load_acquire(&shard->lanes[0].tail[rank]); /* @ring-filled */
+        if (take_ranked(shard, cursor->rank, 0, item, 1) != 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
 bool npi_shard_quiet(const struct npi_shard *shard)
 {
     for (unsigned lane = 0; lane < NPI_LANES; lane++) {

@@ -29,6 +29,7 @@
 #define NPI_FLOW_SHARD_H
 
 #include "base/cacheline.h"
+#include "base/check.h"
 #include "base/histogram.h"
 #include "base/snapshot.h"
 #include "flow/task.h"
@@ -41,6 +42,9 @@
 #include "topology/plan.h"
 
 #define NPI_LANES 4
+
+/* For how long a worker that finds tasks relies on its last look at the better classes. */
+#define NPI_CURSOR_FRESH_NS UINT64_C(2000)
 
 struct npi_worker;
 
@@ -164,12 +168,77 @@ enum npi_push {
 int npi_shard_push(struct npi_shard *shard, enum npi_class rank, const struct npi_item *items,
                    unsigned count, uint64_t bound);
 
+/* The same for one task, as long as nothing unusual is in its way: the first lane is free, nobody uses
+   another one, and the depth is known to be below the bound. False: nothing done. */
+static inline bool npi_shard_push_plainly(struct npi_shard *shard, const npi_a32 *phase,
+                                          enum npi_class rank, const struct npi_item *item,
+                                          uint64_t bound)
+{
+    struct npi_ring *ring = &shard->lanes[0];
+    if (NPI_UNLIKELY(!npi_ring_claim_once(ring, 1))) {
+        return false;
+    }
+    uint64_t stamp = item->hot[NPI_TASK_STAMP];
+    bool plain =
+        NPI_MUTANT(plain_although_closed, npi_a32_load_sc(phase) == 0, true) && /* @pool-closed */
+        NPI_MUTANT(plain_beside_lanes, npi_a64_load_sc(&shard->lanes_used) == NPI_LANES_FIRST,
+                   true) && /* @lane-opened */
+        NPI_MUTANT(plain_beyond_bound, npi_ring_depth_cached(ring) < bound,
+                   npi_ring_depth_cached(ring) <= bound) &&
+        NPI_MUTANT(plain_out_of_order, (int64_t)(stamp - npi_a64_load_relaxed(&ring->newest)) >= 0,
+                   true);
+    if (NPI_LIKELY(plain)) {
+        npi_ring_put(ring, rank, 0, item);
+        npi_a64_store_relaxed(&ring->newest, stamp);
+        npi_ring_publish(ring, rank, 1);
+    }
+    npi_ring_unclaim(ring);
+    return plain;
+}
+
 /* Takes the oldest tasks of the best class that has any; not those with a bit of `refuse`. */
 unsigned npi_shard_take(struct npi_shard *shard, uint64_t refuse, struct npi_item *items,
                         unsigned max);
 
 /* Takes the task that waited longest of those that are overdue. False: none was found. */
 bool npi_shard_take_overdue(struct npi_shard *shard, uint64_t now_ticks, struct npi_item *item);
+
+/*
+ * What one worker remembers of its shard's first lane, so that it need not look at the producers'
+ * words for every task: each look takes a cache line from whoever submits just then.
+ */
+struct npi_cursor {
+    uint64_t tail_seen;    /* tasks of this class before it are published */
+    uint64_t looked_ticks; /* when all classes were looked at */
+    enum npi_class rank;   /* the best that had a task then */
+};
+
+/* As npi_shard_take() for one task, and remembers what it saw. */
+bool npi_shard_take_looking(struct npi_shard *shard, struct npi_cursor *cursor, uint64_t now_ticks,
+                            struct npi_item *item);
+
+/* Takes the next task of those the cursor has seen. False: look again. A better class waits for
+   NPI_CURSOR_FRESH_NS and the running task at most. */
+static inline bool npi_shard_take_seen(struct npi_shard *shard, const struct npi_cursor *cursor,
+                                       struct npi_item *item)
+{
+    struct npi_ring *ring = &shard->lanes[0];
+    uint64_t head = npi_ring_head(ring, cursor->rank);
+    while (NPI_MUTANT(seen_past_tail, (int64_t)(cursor->tail_seen - head) > 0,
+                      (int64_t)(cursor->tail_seen - head) >= 0)) {
+        npi_ring_read(ring, cursor->rank, head, item);
+        if (NPI_UNLIKELY(NPI_MUTANT(seen_beside_lanes,
+                                    npi_a64_load_relaxed(&shard->lanes_used) != NPI_LANES_FIRST,
+                                    false))) { /* @lane-opened */
+            return false;
+        }
+        if (npi_ring_take_copied(ring, cursor->rank, head, 1)) {
+            return true;
+        }
+        head = npi_ring_head(ring, cursor->rank);
+    }
+    return false;
+}
 
 /* Wakes or starts a worker if one should be. self: the calling worker if it is in the stack. */
 void npi_shard_wake(struct npi_shard *shard, uint32_t self);

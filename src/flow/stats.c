@@ -2,6 +2,7 @@
 #include "flow/stats.h"
 
 #include "flow/worker.h"
+#include "os/os.h"
 
 /*
  * A task that is forwarded is accepted by its home: the home counts what its own submitters got in,
@@ -77,15 +78,20 @@ void npi_stats_add(struct npi_shard *shard, struct numapool_shard_stats *stats,
     }
 }
 
+static uint64_t quantile_ns(const struct npi_histogram_sum *ticks, unsigned permille)
+{
+    return npi_clock_ticks_to_ns(npi_histogram_quantile(ticks, permille));
+}
+
 void npi_stats_times(struct numapool_shard_stats *stats, const struct npi_histogram_sum *wait,
                      const struct npi_histogram_sum *run)
 {
-    stats->wait_p50_ns = npi_histogram_quantile_ns(wait, 500);
-    stats->wait_p99_ns = npi_histogram_quantile_ns(wait, 990);
-    stats->wait_p999_ns = npi_histogram_quantile_ns(wait, 999);
-    stats->wait_max_ns = wait->max_ns;
-    stats->run_p50_ns = npi_histogram_quantile_ns(run, 500);
-    stats->run_p99_ns = npi_histogram_quantile_ns(run, 990);
-    stats->run_p999_ns = npi_histogram_quantile_ns(run, 999);
-    stats->run_max_ns = run->max_ns;
+    stats->wait_p50_ns = quantile_ns(wait, 500);
+    stats->wait_p99_ns = quantile_ns(wait, 990);
+    stats->wait_p999_ns = quantile_ns(wait, 999);
+    stats->wait_max_ns = npi_clock_ticks_to_ns(wait->max);
+    stats->run_p50_ns = quantile_ns(run, 500);
+    stats->run_p99_ns = quantile_ns(run, 990);
+    stats->run_p999_ns = quantile_ns(run, 999);
+    stats->run_max_ns = npi_clock_ticks_to_ns(run->max);
 }

@@ -47,6 +47,18 @@ unsigned npi_submit_caller_shard(struct numapool *pool)
     return dealt.shard;
 }
 
+/* As below, for a task without a deadline when nothing unusual is in the way. */
+static inline bool enqueue_plainly(struct npi_shard *home, const npi_a32 *phase,
+                                   enum npi_class rank, const struct npi_item *item)
+{
+    uint64_t fast = npi_a64_load_relaxed(&home->fast_tasks[rank]);
+    if (NPI_UNLIKELY(!npi_shard_push_plainly(home, phase, rank, item, fast))) {
+        return false;
+    }
+    npi_shard_notify(home);
+    return true;
+}
+
 /* Queues one task at its home or elsewhere. */
 static int enqueue(struct npi_shard *home, enum npi_class rank, struct npi_item *item)
 {
@@ -60,6 +72,24 @@ static int enqueue(struct npi_shard *home, enum npi_class rank, struct npi_item 
     return npi_admission_decide(home, item);
 }
 
+static inline void pack_plain(struct npi_item *item, numapool_fn *run, void *arg, uint64_t stamp,
+                              unsigned home)
+{
+    item->hot[NPI_TASK_RUN] = (uint64_t)(uintptr_t)run;
+    item->hot[NPI_TASK_ARG] = (uint64_t)(uintptr_t)arg;
+    item->hot[NPI_TASK_STAMP] = stamp;
+    item->hot[NPI_TASK_META] = npi_meta(home, NPI_CLASS_NORMAL, 0);
+}
+
+/* Packs once more: so the common way keeps the task in registers. */
+static NPI_APART_FROM_PATH int submit_slowly(struct npi_shard *home, numapool_fn *run, void *arg,
+                                             uint64_t stamp)
+{
+    struct npi_item item;
+    pack_plain(&item, run, arg, stamp, home->index);
+    return enqueue(home, NPI_CLASS_NORMAL, &item);
+}
+
 int numapool_submit(numapool *pool, numapool_fn *run, void *arg)
 {
     if (NPI_UNLIKELY(pool == NULL || run == NULL)) {
@@ -68,13 +98,14 @@ int numapool_submit(numapool *pool, numapool_fn *run, void *arg)
     if (NPI_UNLIKELY(npi_pool_forked(pool))) {
         return NUMAPOOL_E_FORKED;
     }
-    unsigned shard = npi_submit_caller_shard(pool);
+    unsigned shard = NPI_LIKELY(pool->shard_count == 1) ? 0 : npi_submit_caller_shard(pool);
+    struct npi_shard *home = pool->shards[shard];
     struct npi_item item;
-    item.hot[NPI_TASK_RUN] = (uint64_t)(uintptr_t)run;
-    item.hot[NPI_TASK_ARG] = (uint64_t)(uintptr_t)arg;
-    item.hot[NPI_TASK_STAMP] = npi_clock_ticks();
-    item.hot[NPI_TASK_META] = npi_meta(shard, NPI_CLASS_NORMAL, 0);
-    return enqueue(pool->shards[shard], NPI_CLASS_NORMAL, &item);
+    pack_plain(&item, run, arg, npi_clock_ticks(), shard);
+    if (NPI_LIKELY(enqueue_plainly(home, &pool->phase, NPI_CLASS_NORMAL, &item))) {
+        return NUMAPOOL_OK;
+    }
+    return submit_slowly(home, run, arg, item.hot[NPI_TASK_STAMP]);
 }
 
 /* ------------------------------------------------------------------------ with everything */
@@ -163,6 +194,10 @@ static int submit_checked(struct numapool *pool, const struct numapool_task *tas
     struct npi_shard *home = pool->shards[home_index];
     struct npi_item item;
     pack(&item, task, home_index, route.affinity, npi_clock_ticks());
+    if (task->deadline_ns == 0 && task->group == NULL && task->bytes == 0 &&
+        enqueue_plainly(home, &pool->phase, npi_meta_rank(item.hot[NPI_TASK_META]), &item)) {
+        return NUMAPOOL_OK;
+    }
     if (task->group == NULL && task->bytes == 0) {
         return enqueue(home, npi_meta_rank(item.hot[NPI_TASK_META]), &item);
     }

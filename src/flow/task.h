@@ -17,6 +17,7 @@ enum npi_task_word { NPI_TASK_RUN, NPI_TASK_ARG, NPI_TASK_STAMP, NPI_TASK_META }
 enum npi_task_more { NPI_TASK_DROP, NPI_TASK_GROUP, NPI_TASK_DEADLINE, NPI_TASK_BYTES };
 
 /* The meta word: bits 0..15 home shard, 16..17 rank, then flags. */
+#define NPI_META_HOME UINT64_C(0xffff)
 #define NPI_META_RANK_SHIFT 16
 #define NPI_META_STRICT (UINT64_C(1) << 18)  /* stays on its node */
 #define NPI_META_DATA (UINT64_C(1) << 19)    /* its data lives at home */
@@ -30,7 +31,7 @@ static inline uint64_t npi_meta(unsigned home, enum npi_class rank, uint64_t fla
 
 static inline unsigned npi_meta_home(uint64_t meta)
 {
-    return (unsigned)(meta & 0xffff);
+    return (unsigned)(meta & NPI_META_HOME);
 }
 
 static inline enum npi_class npi_meta_rank(uint64_t meta)
@@ -51,6 +52,12 @@ static inline enum npi_class npi_rank_of_class(int task_class)
     return task_class == NUMAPOOL_CRITICAL    ? NPI_CLASS_CRITICAL
            : task_class == NUMAPOOL_SHEDDABLE ? NPI_CLASS_SHEDDABLE
                                               : NPI_CLASS_NORMAL;
+}
+
+/* Nothing but a function and its argument, of this shard and submitted to it. */
+static inline bool npi_item_is_plain(const struct npi_item *item, unsigned shard)
+{
+    return (item->hot[NPI_TASK_META] & (NPI_ITEM_FULL | NPI_META_GUEST | NPI_META_HOME)) == shard;
 }
 
 static inline numapool_fn *npi_item_run(const struct npi_item *item)

@@ -24,6 +24,7 @@ void npi_worker_init(struct npi_worker *worker, struct npi_shard *shard, uint32_
     worker->times = &shard->times[worker->times_shared ? shard->times_count - 1 : index];
     worker->scratch.space = shard->pool->space;
     worker->scratch.node = shard->node;
+    worker->fresh_ticks = npi_clock_ns_to_ticks(NPI_CURSOR_FRESH_NS);
     worker->usage_fd = -1;
 }
 
@@ -53,22 +54,21 @@ static void note_wait(struct npi_worker *worker, enum npi_class rank, uint64_t w
     }
 }
 
-static void record(struct npi_worker *worker, uint64_t wait_ticks, uint64_t run_ticks)
+static NPI_ON_PATH void record(struct npi_worker *worker, uint64_t wait_ticks, uint64_t run_ticks)
 {
-    uint64_t wait_ns = npi_clock_ticks_to_ns(wait_ticks), run_ns = npi_clock_ticks_to_ns(run_ticks);
-    if (worker->times_shared) {
-        npi_histogram_record_shared(&worker->times->wait, wait_ns);
-        npi_histogram_record_shared(&worker->times->run, run_ns);
+    if (NPI_UNLIKELY(worker->times_shared)) {
+        npi_histogram_record_shared(&worker->times->wait, wait_ticks);
+        npi_histogram_record_shared(&worker->times->run, run_ticks);
     } else {
-        npi_histogram_record(&worker->times->wait, wait_ns);
-        npi_histogram_record(&worker->times->run, run_ns);
+        npi_histogram_record(&worker->times->wait, wait_ticks);
+        npi_histogram_record(&worker->times->run, run_ticks);
     }
     npi_a64_store_relaxed(&worker->run_ticks, npi_a64_load_relaxed(&worker->run_ticks) + run_ticks);
 }
 
 /* The task in hand has ended and holds no bytes any more. Drain is told by the counters and waits
    for `parting`, so that it does not return before the group knows. */
-static void count_end(struct npi_worker *worker, npi_a64 *counter)
+static NPI_APART_FROM_PATH void count_end(struct npi_worker *worker, npi_a64 *counter)
 {
     bool member = npi_item_group(&worker->item) != NULL;
     if (member) {
@@ -133,14 +133,17 @@ static bool still_wanted(struct npi_worker *worker, const struct npi_item *item,
 }
 
 /* What has to happen when a task's function has returned or its thread ends inside it. */
-static void finish(struct npi_worker *worker)
+static NPI_ON_PATH void finish(struct npi_worker *worker)
 {
-    const struct npi_item *item = worker->task;
+    const struct npi_item *item = &worker->item;
     if (NPI_UNLIKELY(worker->scratch.taken_bytes != 0 || worker->scratch.granted_bytes != 0)) {
         npi_scratch_end(&worker->scratch);
     }
-    worker->task = NULL;
     npi_a64_store_relaxed(&worker->started_ticks, 0);
+    if (NPI_LIKELY(npi_item_is_plain(item, worker->shard->index))) {
+        count(&worker->done, 1);
+        return;
+    }
     if (NPI_UNLIKELY(worker->lent)) {
         npi_overflow_returned(worker, npi_meta_home(item->hot[NPI_TASK_META]));
     }
@@ -148,48 +151,65 @@ static void finish(struct npi_worker *worker)
     count_end(worker, &worker->done);
 }
 
-/* Runs one task that started waiting at its stamp; returns the time it ended. In a child of fork()
-   nothing of the pool is touched after the task: another thread of the parent may have held a lock. */
-static uint64_t run(struct npi_worker *worker, const struct npi_item *item, uint64_t now)
+/* What has to happen before the function of a task that brought more than an argument, or came from
+   elsewhere. False: it was dropped instead. */
+static NPI_APART_FROM_PATH bool prepare(struct npi_worker *worker, uint64_t now,
+                                        uint64_t wait_ticks)
 {
+    const struct npi_item *item = &worker->item;
     uint64_t meta = item->hot[NPI_TASK_META];
-    uint64_t wait_ticks = now - item->hot[NPI_TASK_STAMP];
-    if ((int64_t)wait_ticks < 0) {
-        /* Counters of two processors may differ, and `now` may be when the last task ended. */
-        wait_ticks = 0;
-    }
-    note_wait(worker, npi_meta_rank(meta), wait_ticks);
-    if (NPI_UNLIKELY((meta & NPI_META_GUEST) != 0)) {
+    if ((meta & NPI_META_GUEST) != 0) {
         (void)npi_a32_add_relaxed(&worker->shard->guests,
                                   (uint32_t)-1); /* run or dropped, it left */
     }
     if (npi_item_is_full(item)) {
         if (!still_wanted(worker, item, now, wait_ticks)) {
-            return npi_clock_ticks();
+            return false;
         }
         if (npi_item_bytes(item) != 0) {
             npi_scratch_begin(&worker->scratch, npi_item_bytes(item));
         }
     }
-    if (NPI_UNLIKELY(npi_meta_home(meta) != worker->shard->index)) {
+    if (npi_meta_home(meta) != worker->shard->index) {
         npi_overflow_borrowed(worker, npi_meta_home(meta));
     }
-    worker->task = item;
+    return true;
+}
+
+/* Runs the task in hand, which started waiting at its stamp; *now becomes the time it ended. False in
+   a child of fork(), where nothing of the pool is touched after the task: another thread of the
+   parent may have held a lock. */
+static bool run(struct npi_worker *worker, uint64_t *now)
+{
+    const struct npi_item *item = &worker->item;
+    const struct npi_shard *shard = worker->shard;
+    uint64_t start = *now;
+    uint64_t wait_ticks = start - item->hot[NPI_TASK_STAMP];
+    if ((int64_t)wait_ticks < 0) {
+        /* Counters of two processors may differ, and `start` may be when the last task ended. */
+        wait_ticks = 0;
+    }
+    note_wait(worker, npi_meta_rank(item->hot[NPI_TASK_META]), wait_ticks);
+    if (NPI_UNLIKELY(!npi_item_is_plain(item, shard->index)) &&
+        !prepare(worker, start, wait_ticks)) {
+        *now = npi_clock_ticks();
+        return !npi_pool_forked(shard->pool);
+    }
     npi_a64_store_relaxed(&worker->function, item->hot[NPI_TASK_RUN]);
-    npi_a64_store_relaxed(&worker->started_ticks, now);
+    npi_a64_store_relaxed(&worker->started_ticks, start);
 
     npi_item_run(item)(npi_item_arg(item));
 
-    if (NPI_UNLIKELY(npi_pool_forked(worker->shard->pool))) {
-        return 0;
+    if (NPI_UNLIKELY(npi_pool_forked(shard->pool))) {
+        return false;
     }
     while (NPI_UNLIKELY(worker->block_depth != 0)) {
         npi_worker_block_end(worker); /* the task forgot */
     }
-    uint64_t end = npi_clock_ticks();
-    record(worker, wait_ticks, end - now);
+    *now = npi_clock_ticks();
+    record(worker, wait_ticks, *now - start);
     finish(worker);
-    return end;
+    return true;
 }
 
 /* ----------------------------------------------------------------------- waiting in a task */
@@ -391,18 +411,27 @@ static bool obey_limit(struct npi_worker *worker)
     return park(worker, false, false);
 }
 
-/* A worker that comes from a task takes the next one. Overdue ones have their turn before better
-   classes. */
-static bool take_next(struct npi_worker *worker, uint64_t now, struct npi_item *item)
+/* Overdue tasks have their turn before better classes. */
+static NPI_APART_FROM_PATH bool look_and_take(struct npi_worker *worker, uint64_t now)
 {
     struct npi_shard *shard = worker->shard;
-    if (NPI_UNLIKELY(++worker->turn >= shard->pool->params.overdue_turn)) {
+    if (worker->turn >= shard->pool->params.overdue_turn) {
         worker->turn = 0;
-        if (npi_shard_take_overdue(shard, now, item)) {
+        if (npi_shard_take_overdue(shard, now, &worker->item)) {
             return true;
         }
     }
-    return npi_shard_take(shard, 0, item, 1) != 0;
+    return npi_shard_take_looking(shard, &worker->cursor, now, &worker->item);
+}
+
+/* A worker that comes from a task takes the next one. */
+static NPI_ON_PATH bool take_next(struct npi_worker *worker, uint64_t now)
+{
+    worker->turn++;
+    bool fresh = now - worker->cursor.looked_ticks < worker->fresh_ticks;
+    return (NPI_LIKELY(fresh) &&
+            npi_shard_take_seen(worker->shard, &worker->cursor, &worker->item)) ||
+           look_and_take(worker, now);
 }
 
 /* Returns when the thread is to end: also in a child of fork(), where the task that forked returned.
@@ -420,9 +449,8 @@ static void run_loop(struct npi_worker *worker)
             }
         }
         if (!worker->searching) {
-            if (take_next(worker, now, item)) {
-                now = run(worker, item, now);
-                if (NPI_UNLIKELY(npi_pool_forked(shard->pool))) {
+            if (NPI_LIKELY(take_next(worker, now))) {
+                if (NPI_UNLIKELY(!run(worker, &now))) {
                     return;
                 }
                 continue;
@@ -431,8 +459,8 @@ static void run_loop(struct npi_worker *worker)
             npi_gate_search(&shard->gate);
         }
         if (search(worker, item)) {
-            now = run(worker, item, npi_clock_ticks());
-            if (NPI_UNLIKELY(npi_pool_forked(shard->pool))) {
+            now = npi_clock_ticks();
+            if (NPI_UNLIKELY(!run(worker, &now))) {
                 return;
             }
             woken = false;
@@ -467,7 +495,7 @@ static void on_thread_exit(void *arg)
         finish_drop(worker);
     } else {
         uint64_t start = npi_a64_load_relaxed(&worker->started_ticks);
-        uint64_t wait = start - worker->task->hot[NPI_TASK_STAMP];
+        uint64_t wait = start - worker->item.hot[NPI_TASK_STAMP];
         record(worker, (int64_t)wait < 0 ? 0 : wait, npi_clock_ticks() - start);
         finish(worker);
     }
@@ -520,7 +548,6 @@ void *npi_worker_main(void *arg)
     (void)npi_a64_add_relaxed(&shard->threads_started, 1);
     place(worker);
     worker->searching = true;
-    worker->task = NULL;
     pthread_cleanup_push(on_thread_exit, worker);
     run_loop(worker);
     pthread_cleanup_pop(0);

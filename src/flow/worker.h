@@ -50,9 +50,11 @@ struct npi_worker {
     bool times_shared; /* several workers record there */
 
     /* owner only */
-    struct npi_item item; /* here, not on the stack: it outlives a task that ends its thread */
-    const struct npi_item *task; /* the running one, NULL between tasks */
-    uint32_t turn;               /* counts the tasks it took: now and then an overdue one's */
+    uint32_t turn; /* counts the tasks it took: now and then an overdue one's */
+    struct npi_item
+        item; /* the task in hand; not on the stack: it outlives one that ends its thread */
+    struct npi_cursor cursor;
+    uint64_t fresh_ticks; /* NPI_CURSOR_FRESH_NS */
     unsigned block_depth;
     bool permit_lent; /* blocked, and its permit given away */
     bool lent;        /* the running task counts in lent_in and lent_out */
@@ -85,6 +87,12 @@ struct npi_worker {
 extern __thread struct npi_worker *npi_worker_self;
 
 void npi_worker_init(struct npi_worker *worker, struct npi_shard *shard, uint32_t index);
+
+/* Asked by its own thread: is this inside a task's function? Not inside a drop. */
+static inline bool npi_worker_in_task(const struct npi_worker *worker)
+{
+    return npi_a64_load_relaxed(&worker->started_ticks) != 0;
+}
 
 /* Body of a worker's thread; arg is its npi_worker. It begins with a permit held, searching. */
 void *npi_worker_main(void *arg);

@@ -23,7 +23,7 @@
 
 /* Written once under the init lock before any reader exists (npi_clock_init happens in
    numapool_create), read-only afterwards. */
-static bool use_tsc;
+bool npi_clock_is_tsc;
 static uint64_t ns_per_tick_32; /* fixed point, 32 fraction bits */
 static uint64_t ticks_per_ns_32;
 static pthread_once_t clock_once = PTHREAD_ONCE_INIT;
@@ -92,7 +92,7 @@ static void calibrate(void)
     }
     ns_per_tick_32 = (uint64_t)(((unsigned __int128)nanos << 32) / ticks);
     ticks_per_ns_32 = (uint64_t)(((unsigned __int128)ticks << 32) / nanos);
-    use_tsc = true;
+    npi_clock_is_tsc = true;
 }
 #endif
 
@@ -111,13 +111,20 @@ int npi_clock_init(void)
     return -pthread_once(&clock_once, init_once);
 }
 
+#ifdef NPI_WRAPPABLE
 uint64_t npi_clock_ticks(void)
 {
 #if defined(__x86_64__)
-    if (use_tsc) {
+    if (npi_clock_is_tsc) {
         return __rdtsc();
     }
 #endif
+    return npi_clock_ticks_asked();
+}
+#endif
+
+uint64_t npi_clock_ticks_asked(void)
+{
     return npi_clock_now_ns();
 }
 
@@ -139,5 +146,5 @@ uint64_t npi_clock_ns_to_ticks(uint64_t ns)
 
 const char *npi_clock_source(void)
 {
-    return use_tsc ? "tsc" : "clock_gettime";
+    return npi_clock_is_tsc ? "tsc" : "clock_gettime";
 }

@@ -19,8 +19,22 @@
  * *Ticks* are the cheapest monotonic time there is: the invariant time stamp counter where the
  * kernel trusts it, else nanoseconds of CLOCK_MONOTONIC. Only differences of ticks mean anything.
  */
-int npi_clock_init(void); /* once per process before anything else; safe to call again */
+int npi_clock_init(void);     /* once per process before anything else; safe to call again */
+extern bool npi_clock_is_tsc; /* set by npi_clock_init() */
+uint64_t npi_clock_ticks_asked(void);            /* where there is no such counter */
+#if defined(NPI_MODEL) || defined(NPI_WRAPPABLE) /* others stand in for it */
 uint64_t npi_clock_ticks(void);
+#else
+static inline uint64_t npi_clock_ticks(void)
+{
+#if defined(__x86_64__)
+    if (__builtin_expect(npi_clock_is_tsc, 1)) {
+        return __builtin_ia32_rdtsc();
+    }
+#endif
+    return npi_clock_ticks_asked();
+}
+#endif
 uint64_t npi_clock_now_ns(void);                /* CLOCK_MONOTONIC */
 uint64_t npi_clock_ticks_to_ns(uint64_t ticks); /* of a difference */
 uint64_t npi_clock_ns_to_ticks(uint64_t ns);    /* of a difference; saturates */

@@ -1,4 +1,5 @@
 /* The ring's operations; the protocol and its edges stand in ring.h. */
+#define NPI_RING_BODIES
 #include "queue/ring.h"
 
 #include "base/check.h"
@@ -43,15 +44,7 @@ void npi_ring_init(struct npi_ring *ring, uint64_t capacity, void *memory, uint6
 bool npi_ring_claim(struct npi_ring *ring, uint64_t count)
 {
     for (int turn = 0; turn < CLAIM_TURNS; turn++) {
-        uint64_t free = 0;
-        if (npi_a64_load_relaxed(&ring->claim) == 0 &&
-            NPI_MUTANT(claim_relaxed,
-                       NPI_MUTANT(claim_shared, npi_a64_cas_sc(&ring->claim, &free, count),
-                                  (npi_a64_store_sc(&ring->claim, count), true)),
-                       npi_a64_cas_relaxed(&ring->claim, &free,
-                                           count))) { /* @ring-claimed, @sleep-announced */
-            NPI_PLAIN_READ(&ring->tail_sum);
-            NPI_PLAIN_READ(&ring->head_sum_seen);
+        if (npi_ring_claim_once(ring, count)) {
             return true;
         }
         npi_pause();
@@ -70,42 +63,11 @@ uint64_t npi_ring_depth_refreshed(struct npi_ring *ring)
     return ring->tail_sum - sum;
 }
 
-void npi_ring_put(struct npi_ring *ring, unsigned rank, uint64_t offset,
-                  const struct npi_item *item)
-{
-    uint64_t at = (npi_a64_load_relaxed(&ring->tail[rank]) + offset) & ring->mask;
-    struct npi_ring_slot *slot = &ring->slots[rank][at];
-    for (unsigned i = 0; i < NPI_ITEM_HOT_WORDS; i++) {
-        npi_a64_store_relaxed(&slot->word[i], item->hot[i]);
-    }
-    if ((item->hot[NPI_ITEM_META] & NPI_ITEM_FULL) != 0) {
-        struct npi_ring_more *more = &ring->mores[rank][at];
-        for (unsigned i = 0; i < NPI_ITEM_MORE_WORDS; i++) {
-            npi_a64_store_relaxed(&more->word[i], item->more[i]);
-        }
-    }
-}
-
 void npi_ring_amend(struct npi_ring *ring, unsigned rank, uint64_t offset, unsigned word,
                     uint64_t value)
 {
     uint64_t at = (npi_a64_load_relaxed(&ring->tail[rank]) + offset) & ring->mask;
     npi_a64_store_relaxed(&ring->slots[rank][at].word[word], value);
-}
-
-void npi_ring_publish(struct npi_ring *ring, unsigned rank, uint64_t count)
-{
-    NPI_PLAIN_WRITE(&ring->tail_sum);
-    ring->tail_sum += count;
-    uint64_t tail = npi_a64_load_relaxed(&ring->tail[rank]);
-    NPI_MUTANT(publish_relaxed, npi_a64_store_release(&ring->tail[rank], tail + count),
-               npi_a64_store_relaxed(&ring->tail[rank], tail + count)); /* @ring-filled */
-}
-
-void npi_ring_unclaim(struct npi_ring *ring)
-{
-    NPI_MUTANT(unclaim_relaxed, npi_a64_store_release(&ring->claim, 0),
-               npi_a64_store_relaxed(&ring->claim, 0)); /* @ring-claimed */
 }
 
 unsigned npi_ring_copy(const struct npi_ring *ring, unsigned rank, uint64_t head, uint64_t refuse,
@@ -117,20 +79,9 @@ unsigned npi_ring_copy(const struct npi_ring *ring, unsigned rank, uint64_t head
                          ? (unsigned)(tail - head)
                          : max;
     for (unsigned n = 0; n < count; n++) {
-        uint64_t at = (head + n) & ring->mask;
-        const struct npi_ring_slot *slot = &ring->slots[rank][at];
-        for (unsigned i = 0; i < NPI_ITEM_HOT_WORDS; i++) {
-            items[n].hot[i] = npi_a64_load_relaxed(&slot->word[i]);
-        }
-        uint64_t meta = items[n].hot[NPI_ITEM_META];
-        if (NPI_MUTANT(refused_taken, (meta & refuse) != 0, false)) {
+        npi_ring_read(ring, rank, head + n, &items[n]);
+        if (NPI_MUTANT(refused_taken, (items[n].hot[NPI_ITEM_META] & refuse) != 0, false)) {
             return n;
-        }
-        if (NPI_MUTANT(further_words_left, (meta & NPI_ITEM_FULL) != 0, false)) {
-            const struct npi_ring_more *more = &ring->mores[rank][at];
-            for (unsigned i = 0; i < NPI_ITEM_MORE_WORDS; i++) {
-                items[n].more[i] = npi_a64_load_relaxed(&more->word[i]);
-            }
         }
     }
     return count;

@@ -88,7 +88,18 @@ size_t npi_ring_bytes(uint64_t capacity);
    0 but for tests of their wrap-around. */
 void npi_ring_init(struct npi_ring *ring, uint64_t capacity, void *memory, uint64_t start);
 
-/* Tries to become the producer, for at most about 200 turns. count: tasks to come, at least 1. */
+/* What is on every task's way is inlined. Tests that stop a thread between two of these steps need
+   calls: with NPI_WRAPPABLE they are functions of ring.c. */
+#ifdef NPI_WRAPPABLE
+#define NPI_RING_PATH
+#else
+#define NPI_RING_PATH static inline
+#endif
+
+/* Tries to become the producer once. count: tasks to come, at least 1. */
+NPI_RING_PATH bool npi_ring_claim_once(struct npi_ring *ring, uint64_t count);
+
+/* The same for at most about 200 turns. */
 bool npi_ring_claim(struct npi_ring *ring, uint64_t count);
 
 /* --- with the claim held */
@@ -100,19 +111,23 @@ static inline uint64_t npi_ring_depth_cached(const struct npi_ring *ring)
                           (ring->tail_sum != ring->head_sum_seen));
 }
 uint64_t npi_ring_depth_refreshed(struct npi_ring *ring); /* exact when nobody takes meanwhile */
-void npi_ring_put(struct npi_ring *ring, unsigned rank, uint64_t offset,
-                  const struct npi_item *item);
+NPI_RING_PATH void npi_ring_put(struct npi_ring *ring, unsigned rank, uint64_t offset,
+                                const struct npi_item *item);
 /* One hot word of a task that was put and is not published yet. */
 void npi_ring_amend(struct npi_ring *ring, unsigned rank, uint64_t offset, unsigned word,
                     uint64_t value);
-void npi_ring_publish(struct npi_ring *ring, unsigned rank, uint64_t count);
-void npi_ring_unclaim(struct npi_ring *ring);
+NPI_RING_PATH void npi_ring_publish(struct npi_ring *ring, unsigned rank, uint64_t count);
+NPI_RING_PATH void npi_ring_unclaim(struct npi_ring *ring);
 
 /* --- anybody */
 /* Copies up to max of the oldest tasks of a class and takes them. Stops before a task whose meta word
    has any bit of `refuse` set. Returns how many. */
 unsigned npi_ring_take(struct npi_ring *ring, unsigned rank, uint64_t refuse,
                        struct npi_item *items, unsigned max);
+
+/* One task out of its slot, at a position below a tail that was read before. */
+NPI_RING_PATH void npi_ring_read(const struct npi_ring *ring, unsigned rank, uint64_t position,
+                                 struct npi_item *item);
 
 /* The two halves of take, for who has to look at something in between. What is copied from a head
    that is out of date is rubbish, and taking it fails. */
@@ -151,5 +166,72 @@ uint64_t npi_ring_depth(const struct npi_ring *ring);
 /* True only when nothing is published and nobody holds the claim. The second half of
    @sleep-announced: to be asked after announcing sleep. */
 bool npi_ring_quiet(const struct npi_ring *ring);
+
+#if !defined(NPI_WRAPPABLE) || defined(NPI_RING_BODIES)
+NPI_RING_PATH bool npi_ring_claim_once(struct npi_ring *ring, uint64_t count)
+{
+    uint64_t free = 0;
+    if (npi_a64_load_relaxed(&ring->claim) != 0 ||
+        !NPI_MUTANT(claim_relaxed,
+                    NPI_MUTANT(claim_shared, npi_a64_cas_sc(&ring->claim, &free, count),
+                               (npi_a64_store_sc(&ring->claim, count), true)),
+                    npi_a64_cas_relaxed(&ring->claim, &free,
+                                        count))) { /* @ring-claimed, @sleep-announced */
+        return false;
+    }
+    NPI_PLAIN_READ(&ring->tail_sum);
+    NPI_PLAIN_READ(&ring->head_sum_seen);
+    return true;
+}
+
+NPI_RING_PATH void npi_ring_put(struct npi_ring *ring, unsigned rank, uint64_t offset,
+                                const struct npi_item *item)
+{
+    uint64_t at = (npi_a64_load_relaxed(&ring->tail[rank]) + offset) & ring->mask;
+    struct npi_ring_slot *slot = &ring->slots[rank][at];
+#pragma GCC unroll 4
+    for (unsigned i = 0; i < NPI_ITEM_HOT_WORDS; i++) {
+        npi_a64_store_relaxed(&slot->word[i], item->hot[i]);
+    }
+    if ((item->hot[NPI_ITEM_META] & NPI_ITEM_FULL) != 0) {
+        struct npi_ring_more *more = &ring->mores[rank][at];
+        for (unsigned i = 0; i < NPI_ITEM_MORE_WORDS; i++) {
+            npi_a64_store_relaxed(&more->word[i], item->more[i]);
+        }
+    }
+}
+
+NPI_RING_PATH void npi_ring_publish(struct npi_ring *ring, unsigned rank, uint64_t count)
+{
+    NPI_PLAIN_WRITE(&ring->tail_sum);
+    ring->tail_sum += count;
+    uint64_t tail = npi_a64_load_relaxed(&ring->tail[rank]);
+    NPI_MUTANT(publish_relaxed, npi_a64_store_release(&ring->tail[rank], tail + count),
+               npi_a64_store_relaxed(&ring->tail[rank], tail + count)); /* @ring-filled */
+}
+
+NPI_RING_PATH void npi_ring_unclaim(struct npi_ring *ring)
+{
+    NPI_MUTANT(unclaim_relaxed, npi_a64_store_release(&ring->claim, 0),
+               npi_a64_store_relaxed(&ring->claim, 0)); /* @ring-claimed */
+}
+
+NPI_RING_PATH void npi_ring_read(const struct npi_ring *ring, unsigned rank, uint64_t position,
+                                 struct npi_item *item)
+{
+    uint64_t at = position & ring->mask;
+    const struct npi_ring_slot *slot = &ring->slots[rank][at];
+#pragma GCC unroll 4
+    for (unsigned i = 0; i < NPI_ITEM_HOT_WORDS; i++) {
+        item->hot[i] = npi_a64_load_relaxed(&slot->word[i]);
+    }
+    if (NPI_MUTANT(further_words_left, (item->hot[NPI_ITEM_META] & NPI_ITEM_FULL) != 0, false)) {
+        const struct npi_ring_more *more = &ring->mores[rank][at];
+        for (unsigned i = 0; i < NPI_ITEM_MORE_WORDS; i++) {
+            item->more[i] = npi_a64_load_relaxed(&more->word[i]);
+        }
+    }
+}
+#endif
 
 #endif

@@ -234,6 +234,8 @@ static void pass(enum halt_place place)
 
 bool __real_npi_ring_claim(struct npi_ring *ring, uint64_t count);
 bool __wrap_npi_ring_claim(struct npi_ring *ring, uint64_t count);
+bool __real_npi_ring_claim_once(struct npi_ring *ring, uint64_t count);
+bool __wrap_npi_ring_claim_once(struct npi_ring *ring, uint64_t count);
 void __real_npi_ring_put(struct npi_ring *ring, unsigned rank, uint64_t offset,
                          const struct npi_item *item);
 void __wrap_npi_ring_put(struct npi_ring *ring, unsigned rank, uint64_t offset,
@@ -256,6 +258,13 @@ unsigned __wrap_npi_shard_take(struct npi_shard *shard, uint64_t refuse, struct 
 bool __wrap_npi_ring_claim(struct npi_ring *ring, uint64_t count)
 {
     bool claimed = __real_npi_ring_claim(ring, count);
+    claims += claimed;
+    return claimed;
+}
+
+bool __wrap_npi_ring_claim_once(struct npi_ring *ring, uint64_t count)
+{
+    bool claimed = __real_npi_ring_claim_once(ring, count);
     claims += claimed;
     return claimed;
 }

@@ -17,7 +17,8 @@ foreach(stem group shard shard_lanes shard_steps shard_threads wake)
 endforeach()
 numapool_test(watchdog_test unit SOURCES watchdog_test.c LIBS ${core_libraries})
 
-numapool_test(flow_clock_test unit SOURCES flow_clock_test.c LIBS ${core_libraries})
+numapool_test(flow_clock_test unit SOURCES flow_clock_test.c LIBS numapool_wrappable)
+target_compile_definitions(flow_clock_test PRIVATE NPI_WRAPPABLE)
 target_link_options(flow_clock_test PRIVATE
   LINKER:--wrap=npi_clock_ticks LINKER:--wrap=npi_clock_now_ns LINKER:--wrap=npi_park_wait)
 

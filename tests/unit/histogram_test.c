@@ -16,9 +16,9 @@ static void check_value(uint64_t ns)
         assert_int_equal(index, NPI_HISTOGRAM_BUCKETS - 1);
         return;
     }
-    uint64_t upper = npi_histogram_upper_ns(index);
+    uint64_t upper = npi_histogram_upper(index);
     assert_true(ns <= upper);
-    assert_true(index == 0 || npi_histogram_upper_ns(index - 1) < ns);
+    assert_true(index == 0 || npi_histogram_upper(index - 1) < ns);
     assert_true((upper - ns) * NPI_HISTOGRAM_SUBS <= ns); /* known to 1/32 */
 }
 
@@ -45,7 +45,7 @@ static void buckets_leave_no_gap(void **state)
 {
     (void)state;
     for (size_t index = 0; index < NPI_HISTOGRAM_BUCKETS; index++) {
-        uint64_t upper = npi_histogram_upper_ns(index);
+        uint64_t upper = npi_histogram_upper(index);
         assert_int_equal(npi_histogram_index(upper), index);
         if (index + 1 < NPI_HISTOGRAM_BUCKETS) {
             assert_int_equal(npi_histogram_index(upper + 1), index + 1);
@@ -74,15 +74,15 @@ static void check_quantiles(uint64_t *values, size_t count)
     npi_histogram_add(&sum, &histogram);
     qsort(values, count, sizeof *values, compare);
     assert_int_equal(sum.count, count);
-    assert_int_equal(sum.max_ns, values[count - 1]);
+    assert_int_equal(sum.max, values[count - 1]);
     uint64_t before = 0;
     for (unsigned permille = 0; permille <= 1000; permille++) {
         size_t rank = (count * permille + 999) / 1000;
         uint64_t exact = values[rank == 0 ? 0 : rank - 1];
-        uint64_t found = npi_histogram_quantile_ns(&sum, permille);
+        uint64_t found = npi_histogram_quantile(&sum, permille);
         assert_true(found >= exact);
         assert_true((found - exact) * NPI_HISTOGRAM_SUBS <= exact);
-        assert_true(found <= sum.max_ns);
+        assert_true(found <= sum.max);
         assert_true(found >= before);
         before = found;
     }
@@ -114,7 +114,7 @@ static void nothing_recorded(void **state)
     (void)state;
     static struct npi_histogram_sum sum;
     for (unsigned permille = 0; permille <= 1000; permille += 50) {
-        assert_int_equal(npi_histogram_quantile_ns(&sum, permille), 0);
+        assert_int_equal(npi_histogram_quantile(&sum, permille), 0);
     }
 }
 
@@ -128,10 +128,10 @@ static void beyond_the_last_bucket_only_the_maximum_is_exact(void **state)
     npi_histogram_record(&histogram, BEYOND + 17);
     npi_histogram_add(&sum, &histogram);
     assert_int_equal(sum.count, 3);
-    assert_int_equal(sum.max_ns, UINT64_MAX);
+    assert_int_equal(sum.max, UINT64_MAX);
     assert_int_equal(sum.bucket[NPI_HISTOGRAM_BUCKETS - 1], 2);
-    assert_int_equal(npi_histogram_quantile_ns(&sum, 300), 5);
-    assert_int_equal(npi_histogram_quantile_ns(&sum, 999), BEYOND - 1);
+    assert_int_equal(npi_histogram_quantile(&sum, 300), 5);
+    assert_int_equal(npi_histogram_quantile(&sum, 999), BEYOND - 1);
 }
 
 static void merging_is_adding(void **state)
@@ -187,9 +187,9 @@ static void write_or_read(void *context, unsigned index)
         struct npi_histogram_sum sum = {0};
         npi_histogram_add(&sum, &shared->histogram);
         thread_assert(sum.count >= count_before && sum.count <= WRITERS * PER_WRITER);
-        thread_assert(sum.max_ns >= max_before);
+        thread_assert(sum.max >= max_before);
         count_before = sum.count;
-        max_before = sum.max_ns;
+        max_before = sum.max;
     } while (!last);
     thread_assert(count_before == WRITERS * PER_WRITER);
 }

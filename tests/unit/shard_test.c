@@ -127,6 +127,72 @@ static void counts_follow_every_task(void **state)
     assert_int_equal(npi_shard_depth(shard), 3);
 }
 
+static bool push_plainly(uint64_t value, uint64_t stamp, uint64_t bound)
+{
+    struct npi_item item = test_task(value, stamp);
+    return npi_shard_push_plainly(shard, &test.pool.phase, NPI_CLASS_NORMAL, &item, bound);
+}
+
+static void the_common_way_is_for_common_tasks(void **state)
+{
+    (void)state;
+    test_shard_init(&test, 8, 1);
+    assert_false(push_plainly(1, 100, 0));
+    assert_true(push_plainly(1, 100, 1));
+    assert_false(push_plainly(2, 101, 1)); /* at the bound */
+    assert_true(push_plainly(2, 100, 2));  /* the clock may stand still */
+    assert_false(push_plainly(3, 99, 8));  /* but not go back */
+    npi_a64_store_sc(&shard->lanes_used, NPI_LANES_OPEN);
+    assert_false(push_plainly(3, 102, 8));
+    npi_a64_store_sc(&shard->lanes_used, NPI_LANES_EMPTYING);
+    assert_false(push_plainly(3, 102, 8));
+    npi_a64_store_sc(&shard->lanes_used, NPI_LANES_FIRST);
+    npi_a64_store_sc(&shard->lanes[0].claim, 1); /* somebody else's */
+    assert_false(push_plainly(3, 102, 8));
+    npi_a64_store_sc(&shard->lanes[0].claim, 0);
+    npi_a32_store_sc(&test.pool.phase, NPI_PHASE_DRAINING);
+    assert_false(push_plainly(3, 102, 8));
+    assert_true(npi_shard_claims_free(shard));
+    assert_int_equal(npi_shard_depth(shard), 2);
+    assert_int_equal(take(), 1);
+    assert_int_equal(take(), 2);
+}
+
+static uint64_t take_seen(const struct npi_cursor *cursor)
+{
+    struct npi_item item;
+    return npi_shard_take_seen(shard, cursor, &item) ? item.hot[NPI_TASK_ARG] : 0;
+}
+
+static void what_a_look_saw_is_taken_without_another(void **state)
+{
+    (void)state;
+    test_shard_init(&test, 8, 1);
+    struct npi_cursor cursor = {0};
+    struct npi_item item;
+    assert_int_equal(take_seen(&cursor), 0);
+    assert_false(npi_shard_take_looking(shard, &cursor, 7, &item));
+    assert_int_equal(cursor.looked_ticks, 7);
+    for (uint64_t i = 1; i <= 4; i++) {
+        push(i, 100 + i, NPI_CLASS_SHEDDABLE, 8);
+    }
+    assert_true(npi_shard_take_looking(shard, &cursor, 9, &item));
+    assert_int_equal(item.hot[NPI_TASK_ARG], 1);
+    push(5, 105, NPI_CLASS_SHEDDABLE, 8);
+    push(6, 106, NPI_CLASS_CRITICAL, 8);
+    assert_int_equal(take_seen(&cursor), 2);
+    npi_a64_store_sc(&shard->lanes_used, NPI_LANES_OPEN);
+    assert_int_equal(take_seen(&cursor), 0); /* an older one may wait elsewhere */
+    npi_a64_store_sc(&shard->lanes_used, NPI_LANES_FIRST);
+    assert_int_equal(take_seen(&cursor), 3);
+    assert_int_equal(take_seen(&cursor), 4);
+    assert_int_equal(take_seen(&cursor), 0); /* came after the look */
+    assert_true(npi_shard_take_looking(shard, &cursor, 11, &item));
+    assert_int_equal(item.hot[NPI_TASK_ARG], 6); /* the best class first */
+    assert_int_equal(take_seen(&cursor), 0);
+    assert_int_equal(take(), 5);
+}
+
 static uint64_t take_overdue(uint64_t now)
 {
     struct npi_item item;
@@ -323,6 +389,8 @@ int main(void)
         cmocka_unit_test_teardown(as_many_of_a_batch_as_there_is_room_for, fini),
         cmocka_unit_test_teardown(a_closed_pool_takes_nothing, fini),
         cmocka_unit_test_teardown(counts_follow_every_task, fini),
+        cmocka_unit_test_teardown(the_common_way_is_for_common_tasks, fini),
+        cmocka_unit_test_teardown(what_a_look_saw_is_taken_without_another, fini),
         cmocka_unit_test_teardown(the_longest_overdue_goes_before_better_ones, fini),
         cmocka_unit_test_teardown(the_older_of_two_overdue_goes_first, fini),
         cmocka_unit_test_teardown(what_a_taker_refuses_stays, fini),
