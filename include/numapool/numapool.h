@@ -295,9 +295,10 @@ enum numapool_class {
     NUMAPOOL_SHEDDABLE = 2, /* may queue while it is below half full, and is served last */
 };
 /*
+ * A worker looks for a better class at the end of a task, unless it looked less than 2 us ago.
  * However many better ones come, a task that has waited beyond its bound (queue_delay_ns, half of it
- * for SHEDDABLE, a second if that is off) starves no more: one in 16 that a worker takes is then the
- * oldest of those.
+ * for SHEDDABLE, a second if that is off) starves no more: of those, a worker takes the oldest after
+ * 16 tasks, or after that look.
  */
 
 #define NUMAPOOL_CLASSES 3

@@ -77,9 +77,7 @@ static int fill_lane(struct npi_shard *shard, unsigned lane, enum npi_class rank
         lanes = npi_a64_load_sc(&shard->lanes_used) != NPI_LANES_FIRST; /* @lane-opened */
     }
     int result = NPI_PUSH_CLOSED;
-    if (NPI_MUTANT(closed_unseen,
-                   NPI_MUTANT(phase_relaxed, npi_a32_load_sc(&shard->pool->phase),
-                              npi_a32_load_relaxed(&shard->pool->phase)) == NPI_PHASE_OPEN,
+    if (NPI_MUTANT(closed_unseen, npi_a32_load_sc(&shard->pool->phase) == NPI_PHASE_OPEN,
                    true)) { /* @pool-closed */
         uint64_t free = room(shard, ring, lanes, bound, count);
         unsigned taken = free < count ? (unsigned)free : count;

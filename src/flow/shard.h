@@ -180,7 +180,10 @@ static inline bool npi_shard_push_plainly(struct npi_shard *shard, const npi_a32
     }
     uint64_t stamp = item->hot[NPI_TASK_STAMP];
     bool plain =
-        NPI_MUTANT(plain_although_closed, npi_a32_load_sc(phase) == 0, true) && /* @pool-closed */
+        NPI_MUTANT(plain_although_closed,
+                   NPI_MUTANT(phase_relaxed, npi_a32_load_sc(phase), npi_a32_load_relaxed(phase)) ==
+                       0,
+                   true) && /* @pool-closed */
         NPI_MUTANT(plain_beside_lanes, npi_a64_load_sc(&shard->lanes_used) == NPI_LANES_FIRST,
                    true) && /* @lane-opened */
         NPI_MUTANT(plain_beyond_bound, npi_ring_depth_cached(ring) < bound,
