@@ -83,6 +83,7 @@ int numapool_drain(numapool *pool, uint64_t timeout_ns)
     uint64_t until = timeout_ns > UINT64_MAX - begin ? UINT64_MAX : begin + timeout_ns;
     uint32_t open = NPI_PHASE_OPEN;
     (void)npi_a32_cas_sc(&pool->phase, &open, NPI_PHASE_DRAINING); /* @pool-closed */
+    npi_pool_room_made(pool); /* submitters are told that it is closed now, not that it is full */
     if (!await_claims(pool, until)) {
         return NUMAPOOL_E_TIMEDOUT;
     }
@@ -123,6 +124,7 @@ static void stop_everybody(struct numapool *pool)
 void npi_pool_stop(struct numapool *pool)
 {
     npi_a32_store_sc(&pool->phase, NPI_PHASE_CLOSING); /* @pool-closed */
+    npi_pool_room_made(pool);
     stop_everybody(pool);
     (void)await_claims(pool, UINT64_MAX);
     for (unsigned i = 0; i < pool->shard_count; i++) {

@@ -9,24 +9,90 @@
 /* What the calling thread needs to answer "when shall I come back?". */
 static __thread struct {
     uint64_t pool_id;
-    double wait_ns;
-    uint32_t standing_windows;
+    unsigned home, rank;
+    bool by_wait; /* nobody predicts when bytes come back */
 } last_refusal;
+
+/* Tasks of its class and better ones that wait at a shard. */
+static uint64_t waiting_before(const struct npi_shard *shard, enum npi_class rank)
+{
+    uint64_t ahead = 0;
+    for (unsigned r = 0; r <= rank; r++) {
+        ahead += npi_shard_waiting_of(shard, (enum npi_class)r);
+    }
+    return ahead;
+}
 
 uint64_t npi_admission_retry_after_ns(const struct numapool *pool)
 {
     if (last_refusal.pool_id != pool->id) {
         return 0;
     }
-    return npi_admit_retry_ns(&pool->params, last_refusal.wait_ns, last_refusal.standing_windows,
+    double wait_ns = 0.0;
+    uint32_t standing_windows = 0;
+    if (last_refusal.by_wait) {
+        const struct npi_shard *home = pool->shards[last_refusal.home];
+        enum npi_class rank = (enum npi_class)last_refusal.rank;
+        struct npi_shard_view view = {0};
+        npi_shard_view_read(home, &view);
+        struct npi_admit_ask question = {
+            .task_class = rank,
+            .ahead_tasks = (uint32_t)waiting_before(home, rank),
+            .busy_workers = npi_shard_busy(home),
+        };
+        wait_ns = npi_admit_wait_ns(&view.admit, &question);
+        standing_windows = view.standing_windows[rank];
+    }
+    return npi_admit_retry_ns(&pool->params, wait_ns, standing_windows,
                               (uint32_t)(npi_clock_ticks() * UINT64_C(0x9e3779b97f4a7c15) >> 32));
 }
 
-static void note_refusal(const struct numapool *pool, double wait_ns, uint32_t standing_windows)
+static void note_refusal(const struct npi_shard *home, enum npi_class rank, bool by_wait)
 {
-    last_refusal.pool_id = pool->id;
-    last_refusal.wait_ns = wait_ns;
-    last_refusal.standing_windows = standing_windows;
+    last_refusal.pool_id = home->pool->id;
+    last_refusal.home = home->index;
+    last_refusal.rank = rank;
+    last_refusal.by_wait = by_wait;
+}
+
+/* Nobody is about to queue a task anywhere. */
+static bool all_claims_free(const struct numapool *pool)
+{
+    for (unsigned i = 0; i < pool->shard_count; i++) {
+        const struct npi_shard *shard = pool->shards[i];
+        if (npi_a64_load_relaxed(&shard->lanes_used) != NPI_LANES_FIRST ||
+            npi_a64_load_sc(&shard->lanes[0].claim) != 0) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* All shards have refused a task whose submitter saw `room` before it asked the first. */
+static void rely_on(struct npi_shard *home, enum npi_class rank, uint64_t room, bool full)
+{
+    if (NPI_MUTANT(relied_unarmed, (room & 1) == 0, false)) {
+        (void)npi_a64_cas_sc(&home->pool->room, &room, room + 1); /* @room-relied */
+    } else {
+        npi_a64_store_relaxed(&home->refusing[rank], room << 1 | full);
+    }
+}
+
+bool npi_admission_refuses(const struct npi_shard *home, enum npi_class rank)
+{
+    uint64_t noted = npi_a64_load_relaxed(&home->refusing[rank]);
+    return noted != 0 && noted >> 1 == npi_a64_load_relaxed(&home->pool->room);
+}
+
+int npi_admission_refuse_again(struct npi_shard *home, enum npi_class rank)
+{
+    note_refusal(home, rank, true);
+    if ((npi_a64_load_relaxed(&home->refusing[rank]) & 1) != 0) {
+        npi_shard_refused(home, NPI_REFUSED_FULL, 1);
+        return NUMAPOOL_E_FULL;
+    }
+    npi_shard_refused(home, NPI_REFUSED_SHED, 1);
+    return NUMAPOOL_E_SHED;
 }
 
 static int refuse(struct npi_shard *home, enum npi_verdict verdict)
@@ -48,6 +114,8 @@ static int refuse(struct npi_shard *home, enum npi_verdict verdict)
 int npi_admission_decide(struct npi_shard *home, struct npi_item *item)
 {
     struct numapool *pool = home->pool;
+    uint64_t room = npi_a64_load_sc(&pool->room); /* @room-relied: before anything is looked at */
+    bool relies = (room & 1) == 0 || NPI_MUTANT(claims_relied, all_claims_free(pool), true);
     if (npi_a32_load_sc(&pool->phase) != NPI_PHASE_OPEN) {
         npi_shard_refused(home, NPI_REFUSED_OTHER, 1);
         return NUMAPOOL_E_CLOSED;
@@ -57,11 +125,7 @@ int npi_admission_decide(struct npi_shard *home, struct npi_item *item)
     npi_shard_view_read(home, &view);
     enum npi_class rank = npi_meta_rank(meta);
 
-    uint64_t ahead = 0, queued;
-    for (unsigned r = 0; r <= rank; r++) {
-        ahead += npi_shard_waiting_of(home, (enum npi_class)r);
-    }
-    queued = npi_shard_depth(home);
+    uint64_t ahead = waiting_before(home, rank), queued = npi_shard_depth(home);
     uint64_t now = item->hot[NPI_TASK_STAMP], deadline = npi_item_deadline_ticks(item);
     uint64_t now_ns = npi_clock_ticks_to_ns(now);
     struct npi_admit_ask question = {
@@ -102,7 +166,10 @@ int npi_admission_decide(struct npi_shard *home, struct npi_item *item)
     if (!alone && npi_overflow_to_room(&ask, item)) {
         return NUMAPOOL_OK;
     }
-    note_refusal(pool, npi_admit_wait_ns(&view.admit, &question), view.standing_windows[rank]);
+    note_refusal(home, rank, true);
+    if (relies && !busy && deadline == 0 && ask.affinity == NPI_AFFINITY_CALLER) {
+        rely_on(home, rank, room, ask.verdict == NPI_VERDICT_FULL);
+    }
     if (busy && ask.verdict == NPI_VERDICT_FULL) {
         npi_shard_refused(home, NPI_REFUSED_OTHER, 1);
         return NUMAPOOL_E_FULL;
@@ -116,7 +183,7 @@ int npi_admission_refuse_bytes(struct npi_shard *home)
         npi_shard_refused(home, NPI_REFUSED_OTHER, 1);
         return NUMAPOOL_E_CLOSED;
     }
-    note_refusal(home->pool, 0.0, 0); /* nobody predicts when bytes come back */
+    note_refusal(home, NPI_CLASS_NORMAL, false);
     npi_shard_refused(home, NPI_REFUSED_BYTES, 1);
     return NUMAPOOL_E_FULL;
 }

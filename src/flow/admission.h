@@ -12,6 +12,21 @@
    Refusals are counted at the home. */
 int npi_admission_decide(struct npi_shard *home, struct npi_item *item);
 
+/*
+ * A refusal that is sure to be one needs no questions: since all shards refused a task like it, nothing
+ * was taken anywhere and no tick changed a gate. For tasks without deadline that may go to any shard.
+ * An edge has two ends (@room-relied): the submitter who finds everything full makes pool->room odd and
+ * says no more; one who saw it odd before it looked, and is refused too, notes it at the home, for all
+ * that come after. Whoever takes a task looks at pool->room afterwards: either it sees it odd and
+ * changes it, or that submitter's look came later and saw the room. A claim
+ * counts as a task but nobody says when it ends, so nothing is noted when one was held before the look.
+ * What still is noted wrongly, by submitters that saw each other's claims, ends with the next tick.
+ */
+bool npi_admission_refuses(const struct npi_shard *home, enum npi_class rank);
+
+/* Then this refuses: NUMAPOOL_E_FULL, _E_SHED. */
+int npi_admission_refuse_again(struct npi_shard *home, enum npi_class rank);
+
 /* Its bytes do not fit: NUMAPOOL_E_FULL, _E_CLOSED. Counted likewise. */
 int npi_admission_refuse_bytes(struct npi_shard *home);
 

@@ -195,6 +195,7 @@ static void publish(struct npi_tick *tick, struct npi_shard *shard)
     view.cpus = (float)tick->cpus;
     view.cpu_free = result->cpu_free && !result->starved;
     npi_shard_view_publish(shard, &view);
+    npi_pool_room_made(shard->pool);
 
     for (unsigned rank = 0; rank < NPI_CLASS_COUNT; rank++) {
         uint32_t fast = view.admit.by_class[rank].free_tasks;

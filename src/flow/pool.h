@@ -60,6 +60,10 @@ struct numapool {
     npi_a32 budget;          /* tasks that may run at once */
     npi_a32 dealt;           /* shards dealt to threads that run on nobody's CPU */
 
+    /* While all is full. Odd: submitters rely on it and refuse at once; who makes room makes it even,
+       and then everybody asks again. sc: @room-relied */
+    NPI_APART npi_a64 room;
+
     /* shared, written when threads come and go */
     NPI_APART npi_a32 threads; /* of all shards, workers only; until they are joined */
     npi_a32 blocked;           /* workers that wait inside a task and have a replacement */
@@ -74,6 +78,24 @@ static inline uint32_t npi_pool_threads_max(const struct numapool *pool, uint32_
 {
     uint32_t quarter = budget / 4;
     return budget + (quarter > pool->shard_count ? quarter : pool->shard_count);
+}
+
+/* Somebody has found all shards full, and nothing was taken since. A submitter then only looks: a claim
+   of its own looks like a task to others. */
+static inline bool npi_pool_is_full(const struct numapool *pool)
+{
+    return (npi_a64_load_relaxed(&pool->room) & 1) != 0;
+}
+
+/* After a task was taken, or something else may have made room. */
+static inline void npi_pool_room_made(struct numapool *pool)
+{
+    uint64_t room = NPI_MUTANT(room_made_relaxed, npi_a64_load_sc(&pool->room),
+                               npi_a64_load_relaxed(&pool->room)); /* @room-relied */
+    if (__builtin_expect((room & 1) != 0, 0)) {
+        /* Fails when somebody else has done it: who relies on a later value has looked since. */
+        (void)NPI_MUTANT(room_not_said, npi_a64_cas_sc(&pool->room, &room, room + 1), false);
+    }
 }
 
 static inline bool npi_pool_forked(const struct numapool *pool)

@@ -185,8 +185,8 @@ static unsigned take_oldest(struct npi_shard *shard, enum npi_class rank, uint64
     }
 }
 
-static unsigned take_ranked(struct npi_shard *shard, enum npi_class rank, uint64_t refuse,
-                            struct npi_item *items, unsigned max)
+static unsigned take_silently(struct npi_shard *shard, enum npi_class rank, uint64_t refuse,
+                              struct npi_item *items, unsigned max)
 {
     struct npi_ring *ring = &shard->lanes[0];
     for (;;) {
@@ -203,6 +203,16 @@ static unsigned take_ranked(struct npi_shard *shard, enum npi_class rank, uint64
             return count;
         }
     }
+}
+
+static unsigned take_ranked(struct npi_shard *shard, enum npi_class rank, uint64_t refuse,
+                            struct npi_item *items, unsigned max)
+{
+    unsigned taken = take_silently(shard, rank, refuse, items, max);
+    if (taken != 0) {
+        npi_pool_room_made(shard->pool);
+    }
+    return taken;
 }
 
 unsigned npi_shard_take(struct npi_shard *shard, uint64_t refuse, struct npi_item *items,

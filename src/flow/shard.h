@@ -102,7 +102,9 @@ struct npi_shard {
     /* written once per tick, read by every submit */
     NPI_APART npi_a64
         fast_tasks[NPI_CLASS_COUNT]; /* below this depth a submit asks nothing further */
-    npi_a64 lanes_used;              /* enum npi_lanes */
+    npi_a64 refusing
+        [NPI_CLASS_COUNT]; /* last refusal by all shards: pool->room then, * 2, + 1 = full */
+    npi_a64 lanes_used;    /* enum npi_lanes */
     npi_a64 view_version;
     npi_a64 view_words[NPI_SHARD_VIEW_WORDS];
 

@@ -62,7 +62,7 @@ static inline bool enqueue_plainly(struct npi_shard *home, const npi_a32 *phase,
 /* Queues one task at its home or elsewhere. */
 static int enqueue(struct npi_shard *home, enum npi_class rank, struct npi_item *item)
 {
-    if (npi_item_deadline_ticks(item) == 0) {
+    if (npi_item_deadline_ticks(item) == 0 && !npi_pool_is_full(home->pool)) {
         uint64_t fast = npi_a64_load_relaxed(&home->fast_tasks[rank]);
         if (NPI_LIKELY(fast != 0 && npi_shard_push(home, rank, item, 1, fast) == 1)) {
             npi_shard_notify(home);
@@ -100,6 +100,11 @@ int numapool_submit(numapool *pool, numapool_fn *run, void *arg)
     }
     unsigned shard = NPI_LIKELY(pool->shard_count == 1) ? 0 : npi_submit_caller_shard(pool);
     struct npi_shard *home = pool->shards[shard];
+    if (NPI_UNLIKELY(npi_pool_is_full(pool))) {
+        return npi_admission_refuses(home, NPI_CLASS_NORMAL)
+                   ? npi_admission_refuse_again(home, NPI_CLASS_NORMAL)
+                   : submit_slowly(home, run, arg, npi_clock_ticks());
+    }
     struct npi_item item;
     pack_plain(&item, run, arg, npi_clock_ticks(), shard);
     if (NPI_LIKELY(enqueue_plainly(home, &pool->phase, NPI_CLASS_NORMAL, &item))) {
@@ -192,10 +197,16 @@ static int submit_checked(struct numapool *pool, const struct numapool_task *tas
         return NUMAPOOL_E_INVALID;
     }
     struct npi_shard *home = pool->shards[home_index];
+    enum npi_class rank = npi_rank_of_class(task->task_class);
+    bool is_plain = task->deadline_ns == 0 && task->group == NULL && task->bytes == 0;
+    bool full = npi_pool_is_full(pool);
+    if (NPI_UNLIKELY(full) && is_plain && route.affinity == NPI_AFFINITY_CALLER &&
+        npi_admission_refuses(home, rank)) {
+        return npi_admission_refuse_again(home, rank);
+    }
     struct npi_item item;
     pack(&item, task, home_index, route.affinity, npi_clock_ticks());
-    if (task->deadline_ns == 0 && task->group == NULL && task->bytes == 0 &&
-        enqueue_plainly(home, &pool->phase, npi_meta_rank(item.hot[NPI_TASK_META]), &item)) {
+    if (is_plain && !full && enqueue_plainly(home, &pool->phase, rank, &item)) {
         return NUMAPOOL_OK;
     }
     if (task->group == NULL && task->bytes == 0) {

@@ -161,6 +161,7 @@ static NPI_APART_FROM_PATH bool prepare(struct npi_worker *worker, uint64_t now,
     if ((meta & NPI_META_GUEST) != 0) {
         (void)npi_a32_add_relaxed(&worker->shard->guests,
                                   (uint32_t)-1); /* run or dropped, it left */
+        npi_pool_room_made(worker->shard->pool);
     }
     if (npi_item_is_full(item)) {
         if (!still_wanted(worker, item, now, wait_ticks)) {
@@ -429,9 +430,11 @@ static NPI_ON_PATH bool take_next(struct npi_worker *worker, uint64_t now)
 {
     worker->turn++;
     bool fresh = now - worker->cursor.looked_ticks < worker->fresh_ticks;
-    return (NPI_LIKELY(fresh) &&
-            npi_shard_take_seen(worker->shard, &worker->cursor, &worker->item)) ||
-           look_and_take(worker, now);
+    if (NPI_LIKELY(fresh) && npi_shard_take_seen(worker->shard, &worker->cursor, &worker->item)) {
+        NPI_MUTANT(seen_silently, npi_pool_room_made(worker->shard->pool), (void)0);
+        return true;
+    }
+    return look_and_take(worker, now);
 }
 
 /* Returns when the thread is to end: also in a child of fork(), where the task that forked returned.

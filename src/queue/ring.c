@@ -56,7 +56,7 @@ uint64_t npi_ring_depth_refreshed(struct npi_ring *ring)
 {
     uint64_t sum = 0;
     for (unsigned c = 0; c < NPI_RING_CLASSES; c++) {
-        sum += npi_a64_load_acquire(&ring->head[c]); /* @ring-emptied: pairs with take */
+        sum += npi_a64_load_sc(&ring->head[c]); /* @ring-emptied: pairs with take; @room-relied */
     }
     NPI_PLAIN_WRITE(&ring->head_sum_seen);
     ring->head_sum_seen = sum;
@@ -118,7 +118,7 @@ bool npi_ring_oldest(const struct npi_ring *ring, unsigned rank, unsigned word, 
 uint64_t npi_ring_waiting(const struct npi_ring *ring, unsigned rank)
 {
     /* The head first: the tail read later is never behind it. */
-    uint64_t head = npi_a64_load_acquire(&ring->head[rank]);
+    uint64_t head = npi_a64_load_sc(&ring->head[rank]); /* @room-relied */
     return npi_a64_load_acquire(&ring->tail[rank]) - head;
 }
 

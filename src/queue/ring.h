@@ -141,10 +141,10 @@ static inline bool npi_ring_take_copied(struct npi_ring *ring, unsigned rank, ui
                                         unsigned count)
 {
     /* Success says the head did not move while we copied, so no producer could reuse the slots; its
-       release half keeps the copying before it. @ring-emptied */
+       release half keeps the copying before it. @ring-emptied. sc: @room-relied */
     return NPI_MUTANT(take_relaxed,
                       NPI_MUTANT(take_without_cas,
-                                 npi_a64_cas_acq_rel(&ring->head[rank], &head, head + count),
+                                 npi_a64_cas_sc(&ring->head[rank], &head, head + count),
                                  (npi_a64_store_sc(&ring->head[rank], head + count), true)),
                       npi_a64_cas_relaxed(&ring->head[rank], &head, head + count));
 }
