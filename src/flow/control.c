@@ -70,10 +70,12 @@ static void reap_ended(struct npi_control *control)
     if (npi_a32_load_sc(&shard->threads_ended) == 0) {
         return;
     }
+    uint32_t joined = 0;
     for (uint32_t i = 0; i < npi_a32_load_relaxed(&shard->slots_used); i++) {
         uint32_t word = npi_a32_load_acquire(&shard->gate.sleepers[i].word);
-        if (word == NPI_SLEEPER_LEFT || word == NPI_SLEEPER_FREE) {
-            (void)reap(shard, &shard->workers[i]);
+        struct npi_worker *worker = &shard->workers[i];
+        if ((word == NPI_SLEEPER_LEFT || word == NPI_SLEEPER_FREE) && worker->joinable) {
+            joined += reap(shard, worker);
         }
     }
     if (npi_a32_load_sc(&shard->threads_ended) == 0) {
@@ -82,7 +84,9 @@ static void reap_ended(struct npi_control *control)
         control->reap_step_ns =
             control->reap_step_ns == 0 ? REAP_NS_MIN : control->reap_step_ns * 2;
     }
-    for (unsigned i = 0; i < pool->shard_count; i++) {
+    /* Not for nothing: this shard may want one, too, and would never sleep until that thread is gone. */
+    for (unsigned i = 0; NPI_MUTANT(kick_for_nothing, joined != 0, true) && i < pool->shard_count;
+         i++) {
         if (npi_a32_load_relaxed(&pool->shards[i]->threads_wanted) != 0) {
             npi_shard_kick(pool->shards[i]);
         }
