@@ -15,11 +15,12 @@ int npi_admission_decide(struct npi_shard *home, struct npi_item *item);
 /*
  * A refusal that is sure to be one needs no questions: since all shards refused a task like it, nothing
  * was taken anywhere and no tick changed a gate. For tasks without deadline that may go to any shard.
- * An edge has two ends (@room-relied): the submitter who finds everything full makes pool->room odd and
- * says no more; one who saw it odd before it looked, and is refused too, notes it at the home, for all
- * that come after. Whoever takes a task looks at pool->room afterwards: either it sees it odd and
- * changes it, or that submitter's look came later and saw the room. A claim
- * counts as a task but nobody says when it ends, so nothing is noted when one was held before the look.
+ * @room-relied  pool->room is made odd (sc) before a submitter looks (sc) at heads and claims; a taker
+ *               moves its head (sc) before it looks at pool->room (sc): either it sees it odd and changes
+ *               it, or that look came later and saw the room
+ * The submitter who finds everything full makes it odd and says no more; one who saw it odd before it
+ * looked, and is refused too, notes that at the home, for all that come after. A claim counts as a task
+ * but nobody says when it ends, so nothing is noted when one was held before the look.
  * What still is noted wrongly, by submitters that saw each other's claims, ends with the next tick.
  */
 bool npi_admission_refuses(const struct npi_shard *home, enum npi_class rank);
