@@ -1,11 +1,12 @@
 /*
  * Runs of chunks. Everything here is the slow path: one lock per slice, held for bit operations and
- * for making address space usable, never while the kernel clears or takes pages.
+ * for what costs the kernel little, never while it clears or takes pages.
  *
  * What may be resident is followed page by page (touched), because that, and not the address space,
  * is what the budget is meant to bound. With huge pages the first touch of an untouched unit brings
  * in all of it, so all of it is counted then; once any page of the unit has been given back the
- * kernel serves the unit with small pages, and so do we count.
+ * kernel serves the unit with small pages, and so do we count. It has to be told: otherwise it collects
+ * them into a huge page again when it finds the time (khugepaged), and what was given back is back.
  */
 #include "memory/chunk.h"
 
@@ -216,21 +217,47 @@ static bool claim_dirty(struct npi_slice *slice, uint32_t *word, bool whole_unit
     return false;
 }
 
+static void advise_unit(const struct npi_slice *slice, uint32_t unit, bool huge)
+{
+    npi_pages_hugepages(npi_chunk_address(slice, unit * NPI_UNIT_CHUNKS), NPI_UNIT_BYTES, huge);
+}
+
 /*
  * Huge pages: before a part of a unit is given back the unit must be backed. It may be counted and
  * not be: then giving back would do nothing, and the next touch of what is left would bring in all
  * of it, uncounted. Once backed it is broken up by the kernel and served with small pages from then
  * on.
  */
-static void back_units(const struct npi_slice *slice, uint32_t first, uint32_t count)
+static void break_units(struct npi_slice *slice, uint32_t first, uint32_t count)
 {
     uint32_t end = first + count;
     while (first < end) {
-        uint32_t unit_end = (first | (NPI_UNIT_CHUNKS - 1)) + 1;
+        uint32_t unit = first / NPI_UNIT_CHUNKS;
+        uint32_t unit_end = (unit + 1) * NPI_UNIT_CHUNKS;
         uint32_t part_end = end < unit_end ? end : unit_end;
-        if (part_end - first < NPI_UNIT_CHUNKS)
+        if (part_end - first < NPI_UNIT_CHUNKS) {
             npi_pages_populate(npi_chunk_address(slice, first), slice->space->page_bytes);
+            pthread_mutex_lock(&slice->lock);
+            if (!slice->broken[unit])
+                advise_unit(slice, unit, false);
+            slice->broken[unit] = true;
+            pthread_mutex_unlock(&slice->lock);
+        }
         first = part_end;
+    }
+}
+
+/* Nothing of a broken unit is backed any more: its next touch brings in all of it again, and counts
+   it so. Advised under the lock, which that touch needs. */
+static void mend_units(struct npi_slice *slice, uint32_t first, uint32_t count)
+{
+    static const uint8_t untouched[NPI_UNIT_CHUNKS];
+    for (uint32_t unit = first / NPI_UNIT_CHUNKS; unit * NPI_UNIT_CHUNKS < first + count; unit++) {
+        if (slice->broken[unit] &&
+            memcmp(&slice->touched[unit * NPI_UNIT_CHUNKS], untouched, sizeof(untouched)) == 0) {
+            advise_unit(slice, unit, true);
+            slice->broken[unit] = false;
+        }
     }
 }
 
@@ -251,7 +278,7 @@ uint64_t npi_chunk_return(struct npi_slice *slice, uint64_t wanted_bytes, bool w
             break;
         /* Ours meanwhile, so the kernel may take its time. It refuses locked pages. */
         if (space->huge)
-            back_units(slice, first, count);
+            break_units(slice, first, count);
         refused = npi_pages_return(npi_chunk_address(slice, first),
                                    (size_t)count << NPI_CHUNK_SHIFT) != 0;
         uint64_t pages = 0;
@@ -263,6 +290,8 @@ uint64_t npi_chunk_return(struct npi_slice *slice, uint64_t wanted_bytes, bool w
                 pages += slice->touched[chunk];
                 slice->touched[chunk] = 0;
             }
+            if (space->huge)
+                mend_units(slice, first, count);
         }
         npi_runmap_give(&slice->map, first, count);
         pthread_mutex_unlock(&slice->lock);

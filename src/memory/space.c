@@ -27,7 +27,7 @@
 
 /* Where the tables of a slice lie, as offsets from its start. */
 struct layout {
-    size_t heaps, used, full, dirty, touched, chunks;
+    size_t heaps, used, full, dirty, touched, broken, chunks;
     uint32_t chunk_count, data_first;
 };
 
@@ -47,7 +47,10 @@ static struct layout plan_slice(unsigned shift, uint32_t heap_count, size_t page
     at.dirty = end;
     end += word_count * sizeof(uint64_t);
     at.touched = end;
-    at.chunks = npi_round_up(end + at.chunk_count, page_bytes);
+    end += at.chunk_count;
+    at.broken = end;
+    end += at.chunk_count / NPI_UNIT_CHUNKS;
+    at.chunks = npi_round_up(end, page_bytes);
     end = at.chunks + at.chunk_count * sizeof(struct npi_chunk);
     /* At least one chunk between the tables and the data stays inaccessible, too. */
     at.data_first = (uint32_t)npi_round_up(npi_chunks_for(end) + 1, NPI_UNIT_CHUNKS);
@@ -108,6 +111,7 @@ static bool init_slice(struct npi_space *space, unsigned index, uint32_t heap_co
     slice->chunks = (struct npi_chunk *)(void *)(base + at.chunks);
     slice->touched = (uint8_t *)base + at.touched;
     slice->dirty = (uint64_t *)(void *)(base + at.dirty);
+    slice->broken = (bool *)base + at.broken;
     slice->data_first = at.data_first;
     slice->chunk_count = at.chunk_count;
     slice->heap_mask = heap_count - 1;

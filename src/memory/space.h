@@ -100,6 +100,7 @@ struct npi_slice {
     struct npi_chunk *chunks; /* the table; committed as far as the chunks are */
     uint8_t *touched;         /* per chunk: pages from its start that may be backed */
     uint64_t *dirty;          /* bit per chunk: free, and touched is not 0 */
+    bool *broken;             /* per unit: part of it was given back, it has small pages only */
     uint32_t data_first;      /* chunks below hold this struct and the tables */
     uint32_t chunk_count;
     uint32_t heap_mask;

@@ -278,6 +278,54 @@ static void a_part_returned_early_is_not_undone(void **state)
     npi_space_destroy(space);
 }
 
+#ifndef MADV_COLLAPSE
+#define MADV_COLLAPSE 25 /* Linux 6.1; older headers lack it */
+#endif
+
+/* What was given back stays with the kernel: it must not collect a broken unit into a huge page again,
+   which it does for itself when it finds the time, and at once when told. */
+static void a_broken_unit_is_not_collected(void **state)
+{
+    (void)state;
+    struct npi_space *space = test_space(1, 512 * MIB, NPI_PAGES_THP);
+    struct npi_slice *slice = space->slices[0];
+    uint32_t runs[4];
+    for (unsigned i = 0; i < 4; i++) {
+        runs[i] = npi_chunk_take(slice, 8, NPI_CHUNK_SCRATCH);
+        npi_chunk_touch(slice, runs[i], 0, 8 * NPI_CHUNK_BYTES);
+        memset(npi_chunk_address(slice, runs[i]), 1, 8 * NPI_CHUNK_BYTES);
+    }
+    char *unit = npi_chunk_address(slice, runs[0]);
+    if (!npi_space_huge(space) || madvise(unit, NPI_UNIT_BYTES, MADV_COLLAPSE) != 0) {
+        print_message("skipped: no huge pages here, or none on demand: %s\n", strerror(errno));
+        npi_space_trim(space);
+        npi_space_destroy(space);
+        skip();
+    }
+    /* Two gaps with a run between them, made one after the other. */
+    npi_chunk_give(slice, runs[1]);
+    assert_int_equal(npi_chunk_return(slice, UINT64_MAX, false), NPI_UNIT_BYTES / 4);
+    npi_chunk_give(slice, runs[3]);
+    assert_int_equal(npi_chunk_return(slice, UINT64_MAX, false), NPI_UNIT_BYTES / 4);
+    assert_int_not_equal(madvise(unit, NPI_UNIT_BYTES, MADV_COLLAPSE), 0);
+    assert_int_equal(test_slice_resident_bytes(space, 0), NPI_UNIT_BYTES / 2);
+    assert_int_equal(npi_space_backed(space), NPI_UNIT_BYTES / 2);
+    /* All of it given back, it is a unit as before. */
+    npi_chunk_give(slice, runs[0]);
+    npi_chunk_give(slice, runs[2]);
+    assert_int_equal(npi_chunk_return(slice, UINT64_MAX, false), NPI_UNIT_BYTES / 2);
+    assert_int_equal(npi_space_backed(space), 0);
+    runs[0] = npi_chunk_take(slice, 1, NPI_CHUNK_SCRATCH);
+    npi_chunk_touch(slice, runs[0], 0, 1);
+    *unit = 1;
+    assert_int_equal(npi_space_backed(space), NPI_UNIT_BYTES);
+    assert_int_equal(madvise(unit, NPI_UNIT_BYTES, MADV_COLLAPSE), 0);
+    assert_int_equal(test_slice_resident_bytes(space, 0), NPI_UNIT_BYTES);
+    npi_chunk_give(slice, runs[0]);
+    npi_space_trim(space);
+    npi_space_destroy(space);
+}
+
 /* Trimming is no bookkeeping: the process really becomes smaller, and only by what nobody uses. */
 static void trimming_shrinks_the_process(void **state)
 {
@@ -355,6 +403,7 @@ int main(void)
         cmocka_unit_test(backing_is_counted_to_the_page),
         cmocka_unit_test(a_unit_is_counted_whole),
         cmocka_unit_test(a_part_returned_early_is_not_undone),
+        cmocka_unit_test(a_broken_unit_is_not_collected),
         cmocka_unit_test(trimming_shrinks_the_process),
         cmocka_unit_test(refused_returns_stay_counted),
     };
