@@ -180,6 +180,14 @@ int npi_pages_populate(void *start, size_t bytes)
     return 0;
 }
 
+int npi_pages_hugepages(void *start, size_t bytes, bool wanted)
+{
+    (void)start;
+    (void)bytes;
+    (void)wanted;
+    return 0;
+}
+
 int npi_machine_idle_ns(const uint64_t *cpu_words, size_t word_count, uint64_t *idle_ns)
 {
     (void)cpu_words;
