@@ -1,0 +1,77 @@
+/* numapool as a program gets it that sets nothing; and with long spinning. */
+#include "pools/pool.h"
+
+#include <numapool/numapool.h>
+
+#include <stdio.h>
+
+static char why_text[160];
+
+static void *create_with(uint64_t spin_ns, const char **why)
+{
+    struct numapool_config config;
+    struct numapool_error error = {0};
+    numapool *pool = NULL;
+    numapool_config_init(&config);
+    config.spin_ns = spin_ns;
+    if (numapool_create(&pool, &config, &error) != NUMAPOOL_OK) {
+        (void)snprintf(why_text, sizeof why_text, "%.150s", error.text);
+        *why = why_text;
+    }
+    numapool_config_fini(&config);
+    return pool;
+}
+
+static void *create(unsigned workers, const char **why)
+{
+    (void)workers;
+    return create_with(0, why);
+}
+
+/* Ten thousand times what is asked for between two tasks. */
+static void *create_spinning(unsigned workers, const char **why)
+{
+    (void)workers;
+    return create_with(UINT64_C(10000000), why);
+}
+
+static void destroy(void *pool)
+{
+    (void)numapool_destroy(pool);
+}
+
+static bool submit(void *pool, pool_fn *run, void *arg)
+{
+    return numapool_submit(pool, run, arg) == NUMAPOOL_OK;
+}
+
+static size_t submit_batch(void *pool, pool_fn *run, void *arg, size_t count)
+{
+    struct numapool_task tasks[64];
+    size_t accepted = 0;
+    count = count < 64 ? count : 64;
+    for (size_t i = 0; i < count; i++) {
+        tasks[i] = (struct numapool_task){.run = run, .arg = arg};
+    }
+    return numapool_submit_batch(pool, tasks, count, &accepted) != NUMAPOOL_E_INVALID ? accepted
+                                                                                      : 0;
+}
+
+const struct pool_kind pool_numapool = {
+    .name = "numapool",
+    .create = create,
+    .destroy = destroy,
+    .submit = submit,
+    .submit_batch = submit_batch,
+    .bounded = true,
+};
+
+const struct pool_kind pool_numapool_spin = {
+    .name = "numapool-spin",
+    .create = create_spinning,
+    .destroy = destroy,
+    .submit = submit,
+    .submit_batch = submit_batch,
+    .bounded = true,
+    .spins = true,
+};

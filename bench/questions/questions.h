@@ -1,0 +1,10 @@
+/* All questions; one file each, which says at its head what is asked and how. */
+#ifndef BENCH_QUESTIONS_H
+#define BENCH_QUESTIONS_H
+
+#include "suite/bench.h"
+
+extern const struct bench_question question_submit, question_wake, question_round_trip,
+    question_mixed, question_refuse;
+
+#endif
