@@ -19,7 +19,7 @@ struct pool_kind {
     /* Returns NULL, and a reason, when it cannot be had. */
     void *(*create)(unsigned workers, const char **why);
     void (*destroy)(void *pool); /* when all tasks have ended */
-    /* False: refused, nothing was queued. All tasks of a pool have the same function. */
+    /* False: refused, nothing was queued. */
     bool (*submit)(void *pool, pool_fn *run, void *arg);
     /* Tasks with the same function and argument, as many as were accepted; NULL: it has no such call. */
     size_t (*submit_batch)(void *pool, pool_fn *run, void *arg, size_t count);
@@ -29,6 +29,7 @@ struct pool_kind {
     void (*submitter_idle)(void *pool); /* now and then while a submitter waits for its tasks */
     bool bounded;        /* its queue has a bound, so it can refuse */
     bool thread_a_task;  /* threads come and go with each task */
+    bool one_function;   /* the same for all tasks of the pool */
     bool outside_only;   /* a task may not submit */
     bool spins;          /* its workers keep CPUs busy while they wait */
 };
@@ -53,6 +54,9 @@ const char *pool_name(size_t index);               /* a question's contenders */
 /* The pool of a run's contender, kept until pool_leave(); NULL and the run not measured. */
 void *pool_of_run(struct bench_run *run, const struct pool_kind **kind);
 void pool_leave(void);
+
+/* Lets a pool of numapool finish what it accepted, and ends it. */
+void pool_numapool_end(struct bench_run *run, void *pool);
 
 /* Submits, again and again while it is refused. */
 void pool_submit_surely(const struct pool_kind *kind, void *pool, pool_fn *run, void *arg);

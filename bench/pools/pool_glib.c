@@ -1,5 +1,5 @@
 /* GLib's GThreadPool, exclusive, which starts its threads at once. Its function is given when it is
- * created, so the function of this pool is remembered at the first submit. */
+ * created, so the function of this pool is the last submit's. */
 #include "pools/pool.h"
 
 #include <glib.h>
@@ -53,4 +53,5 @@ const struct pool_kind pool_glib = {
     .create = create,
     .destroy = destroy,
     .submit = submit,
+    .one_function = true,
 };

@@ -40,6 +40,15 @@ static void destroy(void *pool)
     (void)numapool_destroy(pool);
 }
 
+void pool_numapool_end(struct bench_run *run, void *pool)
+{
+    int result = numapool_drain(pool, UINT64_MAX);
+    if (result != NUMAPOOL_OK) {
+        bench_not_measured(run, "it could not be drained: %s", numapool_strerror(result));
+    }
+    destroy(pool);
+}
+
 static bool submit(void *pool, pool_fn *run, void *arg)
 {
     return numapool_submit(pool, run, arg) == NUMAPOOL_OK;

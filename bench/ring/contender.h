@@ -18,7 +18,8 @@ struct contender {
                  const struct npi_item *item);       /* false: full, or held by a stopped one */
     bool (*pop)(void *queue, struct npi_item *item); /* false: nothing to be had */
 
-    /* A push that stops where it hurts others most, and what it does when it runs again. */
+    /* A push that stops where it hurts others most, and what it does when it runs again. NULL where
+       that stops everybody: such a one is not asked about it. */
     void (*stop)(void *queue, uint64_t *ticket);
     void (*resume)(void *queue, uint64_t ticket, const struct npi_item *item);
 };
@@ -27,5 +28,11 @@ extern const struct contender contender_claim; /* src/queue/ring.c alone */
 extern const struct contender contender_shard; /* the same as a shard uses it, with all its lanes */
 extern const struct contender contender_sequence; /* one state per slot; consumers go past holes */
 extern const struct contender contender_index;    /* two rings of slot numbers */
+
+/* Beside them, in the suite alone: */
+extern const struct contender contender_staged;   /* moves its ends in two stages */
+#ifdef BENCH_CK
+extern const struct contender contender_ck; /* Concurrency Kit's */
+#endif
 
 #endif
