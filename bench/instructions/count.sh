@@ -5,6 +5,7 @@
 # Each step is run with two counts under callgrind, all threads counted; what differs is the steps. The
 # column "submitter" is what the calling thread spent inside the library's call, "atomic" the
 # read-modify-writes and fences of both sides (instructions with a lock prefix, xchg with memory, mfence).
+# The round trip depends on when threads of valgrind take turns: it is told and not compared.
 # Exit status 77: cannot be counted here, and why.
 set -euo pipefail
 program=$1
@@ -73,10 +74,10 @@ measure() {
 compiler=$(head -n 1 "$expected")
 [ "$compiler" = "# $COMPILER" ] || skip "the committed figures are of ${compiler#\# }, this is $COMPILER"
 awk 'NR == FNR { if ($1 != "#") for (i = 2; i <= 4; i++) want[$1, i] = $i; next }
-    $1 != "step" { for (i = 2; i <= 4; i++) {
+    $1 != "step" && ($1, 2) in want { for (i = 2; i <= 4; i++) {
         w = want[$1, i]; off = $i - w; if (off < 0) off = -off
-        # One instruction more or less in a hundred steps is no change, however small the figure.
-        if (w == "" || off > 0.03 * w + 0.05) {
+        # A few instructions in a hundred steps are no change, however small the figure.
+        if (off > 0.03 * w + 0.05) {
             printf "%s: %s is %s, committed %s\n", $1, i == 2 ? "total" : i == 3 ? "submitter" : "atomic", $i, w
             bad = 1 } } }
     END { exit bad }' "$expected" "$dir/table" ||

@@ -4,7 +4,7 @@
 #include <pthread.h>
 #include <stdlib.h>
 
-#define STACK_BYTES ((size_t)64 * 1024)
+#define STACK_BYTES ((size_t)256 * 1024)
 
 struct one {
     pool_fn *run;

@@ -106,7 +106,7 @@ static void run(struct bench_run *run)
     struct numapool_config config;
     numapool_config_init(&config);
     struct asked asked = {.gap_ns = SERVICE_NS / 2 / (cpus_allowed() - 1)};
-    asked.count = (size_t)(RUN_NS / asked.gap_ns);
+    asked.count = (size_t)(RUN_NS / (bench_quick ? 30 : 1) / asked.gap_ns);
     asked.tasks = calloc(asked.count, sizeof *asked.tasks);
     if (asked.tasks == NULL || numapool_create(&asked.pool, &config, &error) != NUMAPOOL_OK) {
         bench_not_measured(run, "no pool: %s", error.text);

@@ -74,7 +74,7 @@ static void run(struct bench_run *run)
     bench_figure(run, "half_ns", half_ns / (double)run->iterations);
 }
 
-static const int64_t variants[][BENCH_KEYS_MAX] = {{64}, {512}};
+static const int64_t variants[][BENCH_KEYS_MAX] = {{32}, {512}};
 
 const struct bench_question question_growth = {
     .name = "growth",

@@ -120,7 +120,7 @@ static void run(struct bench_run *run)
     struct asked asked = {0};
     asked.pool = pool_of_run(run, &asked.kind);
     double gap_ns = service_ns / load / (double)(cpus_allowed() - 1);
-    asked.count = (size_t)(RUN_NS / gap_ns);
+    asked.count = (size_t)(RUN_NS / (bench_quick ? 30 : 1) / gap_ns);
     asked.arrivals = calloc(asked.count, sizeof *asked.arrivals);
     struct samples samples = {0};
     if (asked.pool == NULL || asked.arrivals == NULL || !samples_init(&samples, asked.count)) {

@@ -65,6 +65,8 @@ struct bench_question {
 
 extern const struct bench_question *const bench_questions[]; /* NULL at the end */
 
+extern bool bench_quick; /* only whether it can be asked is of interest: the shortest run will do */
+
 /* For a question's function. */
 void bench_figure(struct bench_run *run, const char *name, double value);
 void bench_not_measured(struct bench_run *run, const char *why, ...)

@@ -35,8 +35,7 @@ void ask(benchmark::State &state, const bench_row *row)
     }
 }
 
-/* quick: every row once, as small as it goes: to see that it can be asked. */
-void register_rows(bool quick)
+void register_rows()
 {
     const bench_row *rows = nullptr;
     size_t count = bench_rows(&rows);
@@ -46,8 +45,8 @@ void register_rows(bool quick)
             row->name, [row](benchmark::State &state) { ask(state, row); });
         registered->UseManualTime();
         int64_t iterations = row->question->iterations;
-        if (quick) {
-            iterations = iterations < 20 && iterations != 0 ? iterations : 20;
+        if (bench_quick) {
+            iterations = iterations < 10 && iterations != 0 ? 1 : 10;
         }
         if (iterations != 0) {
             registered->Iterations(iterations);
@@ -188,10 +187,10 @@ int main(int argc, char **argv)
     /* Room for the thread-local memory of an allocator that is loaded later: the C library reads this
        when a program starts. */
     if (std::getenv("GLIBC_TUNABLES") == nullptr &&
-        setenv("GLIBC_TUNABLES", "glibc.rtld.optional_static_tls=65536", 0) == 0) {
+        setenv("GLIBC_TUNABLES", "glibc.rtld.optional_static_tls=16384", 0) == 0) {
         (void)execv("/proc/self/exe", argv);
     }
-    bool compared = false, quick = false;
+    bool compared = false;
     const char *filter = "", *path = nullptr;
     unsigned rounds = 5;
     std::vector<char *> rest = {argv[0]};
@@ -205,7 +204,7 @@ int main(int argc, char **argv)
         if (word == "--compare") {
             compared = true;
         } else if (word == "--quick") {
-            quick = true;
+            bench_quick = true;
         } else if (word == "--questions") {
             questions();
             return 0;
@@ -228,7 +227,7 @@ int main(int argc, char **argv)
     bench_context([](const char *name, const char *value) {
         benchmark::AddCustomContext(name, value);
     });
-    register_rows(quick);
+    register_rows();
     int result = 0;
     if (compared) {
         result = compare(filter, rounds, path);

@@ -9,6 +9,8 @@
 
 #define ROWS_MAX 1024
 
+bool bench_quick;
+
 static struct bench_row rows[ROWS_MAX];
 static size_t row_count;
 static const struct bench_row *current;

@@ -18,7 +18,7 @@
 
 #include <pthread.h>
 
-#define NPI_ALIVE UINT64_C(0x6e756d61706f6f6c) /* what the fork mark reads as in the parent */
+#define NPI_ALIVE UINT64_C(0x6e756d61706f6f6c) /* the fork mark in the parent; in a child it is 0 */
 
 enum npi_phase {
     NPI_PHASE_OPEN,
@@ -43,6 +43,7 @@ struct numapool {
     unsigned shard_count;
     unsigned node_count;
     struct npi_shard **shards;
+    struct npi_shard *only; /* the shard of a pool that has one, else NULL */
     struct npi_route_node *routes; /* by node */
     struct npi_plan *plan;
     struct npi_space *space;
@@ -100,7 +101,7 @@ static inline void npi_pool_room_made(struct numapool *pool)
 
 static inline bool npi_pool_forked(const struct numapool *pool)
 {
-    return *(const volatile uint64_t *)pool->alive != NPI_ALIVE;
+    return *(const volatile uint64_t *)pool->alive == 0;
 }
 
 /* One log line, printf-like; drops it below the level the default hook shows. */

@@ -171,10 +171,9 @@ int npi_shard_push(struct npi_shard *shard, enum npi_class rank, const struct np
                    unsigned count, uint64_t bound);
 
 /* The same for one task, as long as nothing unusual is in its way: the first lane is free, nobody uses
-   another one, and the depth is known to be below the bound. False: nothing done. */
+   another one, and the depth is known to be below fast_tasks. False: nothing done. */
 static inline bool npi_shard_push_plainly(struct npi_shard *shard, const npi_a32 *phase,
-                                          enum npi_class rank, const struct npi_item *item,
-                                          uint64_t bound)
+                                          enum npi_class rank, const struct npi_item *item)
 {
     struct npi_ring *ring = &shard->lanes[0];
     if (NPI_UNLIKELY(!npi_ring_claim_once(ring, 1))) {
@@ -188,8 +187,9 @@ static inline bool npi_shard_push_plainly(struct npi_shard *shard, const npi_a32
                    true) && /* @pool-closed */
         NPI_MUTANT(plain_beside_lanes, npi_a64_load_sc(&shard->lanes_used) == NPI_LANES_FIRST,
                    true) && /* @lane-opened */
-        NPI_MUTANT(plain_beyond_bound, npi_ring_depth_cached(ring) < bound,
-                   npi_ring_depth_cached(ring) <= bound) &&
+        NPI_MUTANT(plain_beyond_bound,
+                   npi_ring_depth_cached(ring) < npi_a64_load_relaxed(&shard->fast_tasks[rank]),
+                   npi_ring_depth_cached(ring) <= npi_a64_load_relaxed(&shard->fast_tasks[rank])) &&
         NPI_MUTANT(plain_out_of_order, (int64_t)(stamp - npi_a64_load_relaxed(&ring->newest)) >= 0,
                    true);
     if (NPI_LIKELY(plain)) {
@@ -228,19 +228,20 @@ static inline bool npi_shard_take_seen(struct npi_shard *shard, const struct npi
                                        struct npi_item *item)
 {
     struct npi_ring *ring = &shard->lanes[0];
-    uint64_t head = npi_ring_head(ring, cursor->rank);
+    enum npi_class rank = cursor->rank;
+    uint64_t head = npi_ring_head(ring, rank);
     while (NPI_MUTANT(seen_past_tail, (int64_t)(cursor->tail_seen - head) > 0,
                       (int64_t)(cursor->tail_seen - head) >= 0)) {
-        npi_ring_read(ring, cursor->rank, head, item);
+        npi_ring_read(ring, rank, head, item);
         if (NPI_UNLIKELY(NPI_MUTANT(seen_beside_lanes,
                                     npi_a64_load_relaxed(&shard->lanes_used) != NPI_LANES_FIRST,
                                     false))) { /* @lane-opened */
             return false;
         }
-        if (npi_ring_take_copied(ring, cursor->rank, head, 1)) {
+        if (npi_ring_take_copied(ring, rank, head, 1)) {
             return true;
         }
-        head = npi_ring_head(ring, cursor->rank);
+        head = npi_ring_head(ring, rank);
     }
     return false;
 }

@@ -51,8 +51,7 @@ unsigned npi_submit_caller_shard(struct numapool *pool)
 static inline bool enqueue_plainly(struct npi_shard *home, const npi_a32 *phase,
                                    enum npi_class rank, const struct npi_item *item)
 {
-    uint64_t fast = npi_a64_load_relaxed(&home->fast_tasks[rank]);
-    if (NPI_UNLIKELY(!npi_shard_push_plainly(home, phase, rank, item, fast))) {
+    if (NPI_UNLIKELY(!npi_shard_push_plainly(home, phase, rank, item))) {
         return false;
     }
     npi_shard_notify(home);
@@ -90,20 +89,30 @@ static NPI_APART_FROM_PATH int submit_slowly(struct npi_shard *home, numapool_fn
     return enqueue(home, NPI_CLASS_NORMAL, &item);
 }
 
-int numapool_submit(numapool *pool, numapool_fn *run, void *arg)
+static NPI_APART_FROM_PATH int wake_somebody(struct npi_shard *home)
 {
-    if (NPI_UNLIKELY(pool == NULL || run == NULL)) {
-        return NUMAPOOL_E_INVALID;
-    }
+    npi_shard_wake(home, NPI_GATE_NOBODY);
+    return NUMAPOOL_OK;
+}
+
+/* Somebody has found all shards full. */
+static NPI_APART_FROM_PATH int submit_when_full(struct npi_shard *home, numapool_fn *run, void *arg)
+{
+    return npi_admission_refuses(home, NPI_CLASS_NORMAL)
+               ? npi_admission_refuse_again(home, NPI_CLASS_NORMAL)
+               : submit_slowly(home, run, arg, npi_clock_ticks());
+}
+
+/* With calls: of several shards the caller's has to be found, or the clock is asked. */
+static NPI_APART_FROM_PATH int submit_at_length(numapool *pool, numapool_fn *run, void *arg)
+{
     if (NPI_UNLIKELY(npi_pool_forked(pool))) {
         return NUMAPOOL_E_FORKED;
     }
-    unsigned shard = NPI_LIKELY(pool->shard_count == 1) ? 0 : npi_submit_caller_shard(pool);
+    unsigned shard = npi_submit_caller_shard(pool);
     struct npi_shard *home = pool->shards[shard];
     if (NPI_UNLIKELY(npi_pool_is_full(pool))) {
-        return npi_admission_refuses(home, NPI_CLASS_NORMAL)
-                   ? npi_admission_refuse_again(home, NPI_CLASS_NORMAL)
-                   : submit_slowly(home, run, arg, npi_clock_ticks());
+        return submit_when_full(home, run, arg);
     }
     struct npi_item item;
     pack_plain(&item, run, arg, npi_clock_ticks(), shard);
@@ -111,6 +120,29 @@ int numapool_submit(numapool *pool, numapool_fn *run, void *arg)
         return NUMAPOOL_OK;
     }
     return submit_slowly(home, run, arg, item.hot[NPI_TASK_STAMP]);
+}
+
+/* Whatever needs a call is called last, so that the way without one saves no registers. */
+int numapool_submit(numapool *pool, numapool_fn *run, void *arg)
+{
+    if (NPI_UNLIKELY(pool == NULL || run == NULL)) {
+        return NUMAPOOL_E_INVALID;
+    }
+    struct npi_shard *home = pool->only;
+    if (NPI_UNLIKELY(home == NULL || npi_pool_forked(pool) || !npi_clock_is_counter())) {
+        return submit_at_length(pool, run, arg);
+    }
+    if (NPI_UNLIKELY(npi_pool_is_full(pool))) {
+        return submit_when_full(home, run, arg);
+    }
+    struct npi_item item;
+    pack_plain(&item, run, arg, npi_clock_counter(), 0);
+    if (NPI_UNLIKELY(!npi_shard_push_plainly(home, &pool->phase, NPI_CLASS_NORMAL, &item))) {
+        return submit_slowly(home, run, arg, item.hot[NPI_TASK_STAMP]);
+    }
+    return npi_permits_want_wake(npi_gate_permits(&home->gate)) /* @sleep-announced */
+               ? wake_somebody(home)
+               : NUMAPOOL_OK;
 }
 
 /* ------------------------------------------------------------------------ with everything */

@@ -56,12 +56,13 @@ static void note_wait(struct npi_worker *worker, enum npi_class rank, uint64_t w
 
 static NPI_ON_PATH void record(struct npi_worker *worker, uint64_t wait_ticks, uint64_t run_ticks)
 {
+    struct npi_times *times = worker->times;
     if (NPI_UNLIKELY(worker->times_shared)) {
-        npi_histogram_record_shared(&worker->times->wait, wait_ticks);
-        npi_histogram_record_shared(&worker->times->run, run_ticks);
+        npi_histogram_record_shared(&times->wait, wait_ticks);
+        npi_histogram_record_shared(&times->run, run_ticks);
     } else {
-        npi_histogram_record(&worker->times->wait, wait_ticks);
-        npi_histogram_record(&worker->times->run, run_ticks);
+        npi_histogram_record(&times->wait, wait_ticks);
+        npi_histogram_record(&times->run, run_ticks);
     }
     npi_a64_store_relaxed(&worker->run_ticks, npi_a64_load_relaxed(&worker->run_ticks) + run_ticks);
 }
@@ -133,7 +134,7 @@ static bool still_wanted(struct npi_worker *worker, const struct npi_item *item,
 }
 
 /* What has to happen when a task's function has returned or its thread ends inside it. */
-static NPI_ON_PATH void finish(struct npi_worker *worker)
+static void finish(struct npi_worker *worker)
 {
     const struct npi_item *item = &worker->item;
     if (NPI_UNLIKELY(worker->scratch.taken_bytes != 0 || worker->scratch.granted_bytes != 0)) {
@@ -177,39 +178,70 @@ static NPI_APART_FROM_PATH bool prepare(struct npi_worker *worker, uint64_t now,
     return true;
 }
 
-/* Runs the task in hand, which started waiting at its stamp; *now becomes the time it ended. False in
-   a child of fork(), where nothing of the pool is touched after the task: another thread of the
-   parent may have held a lock. */
-static bool run(struct npi_worker *worker, uint64_t *now)
+/* How long a task waited that starts now. Counters of two processors may differ, and `start` may be
+   when the last task ended. */
+static inline uint64_t waited(const struct npi_item *item, uint64_t start)
+{
+    int64_t ticks = (int64_t)(start - item->hot[NPI_TASK_STAMP]);
+    return ticks < 0 ? 0 : (uint64_t)ticks;
+}
+
+static inline void call(struct npi_worker *worker, const struct npi_item *item, uint64_t start)
+{
+    npi_a64_store_relaxed(&worker->function, item->hot[NPI_TASK_RUN]);
+    npi_a64_store_relaxed(&worker->started_ticks, start);
+    npi_item_run(item)(npi_item_arg(item));
+}
+
+/* Runs the task in hand. Returns when it ended. In a child of fork() nothing of the pool is touched after
+   the task, since another thread of the parent may have held a lock: the caller asks, too. */
+static NPI_APART_FROM_PATH uint64_t run(struct npi_worker *worker, uint64_t start)
 {
     const struct npi_item *item = &worker->item;
     const struct npi_shard *shard = worker->shard;
-    uint64_t start = *now;
-    uint64_t wait_ticks = start - item->hot[NPI_TASK_STAMP];
-    if ((int64_t)wait_ticks < 0) {
-        /* Counters of two processors may differ, and `start` may be when the last task ended. */
-        wait_ticks = 0;
-    }
+    uint64_t wait_ticks = waited(item, start);
     note_wait(worker, npi_meta_rank(item->hot[NPI_TASK_META]), wait_ticks);
-    if (NPI_UNLIKELY(!npi_item_is_plain(item, shard->index)) &&
-        !prepare(worker, start, wait_ticks)) {
-        *now = npi_clock_ticks();
-        return !npi_pool_forked(shard->pool);
+    if (!npi_item_is_plain(item, shard->index) && !prepare(worker, start, wait_ticks)) {
+        return npi_clock_ticks();
     }
-    npi_a64_store_relaxed(&worker->function, item->hot[NPI_TASK_RUN]);
-    npi_a64_store_relaxed(&worker->started_ticks, start);
-
-    npi_item_run(item)(npi_item_arg(item));
-
+    call(worker, item, start);
     if (NPI_UNLIKELY(npi_pool_forked(shard->pool))) {
-        return false;
+        return 0;
     }
-    while (NPI_UNLIKELY(worker->block_depth != 0)) {
+    while (worker->block_depth != 0) {
         npi_worker_block_end(worker); /* the task forgot */
     }
-    *now = npi_clock_ticks();
-    record(worker, wait_ticks, *now - start);
+    uint64_t end = npi_clock_ticks();
+    record(worker, wait_ticks, end - start);
     finish(worker);
+    return end;
+}
+
+/* The same for a plain task, whose words are not in the worker yet. What it needs there is what is asked
+   when it ends its thread. *now: when it starts, and then when it ended. False in a child of fork(). */
+static NPI_ON_PATH bool run_plain(struct npi_worker *worker, struct numapool *pool,
+                                  const struct npi_item *item, uint64_t *now)
+{
+    uint64_t start = *now;
+    uint64_t wait_ticks = waited(item, start);
+    note_wait(worker, npi_meta_rank(item->hot[NPI_TASK_META]), wait_ticks);
+    worker->item.hot[NPI_TASK_STAMP] = item->hot[NPI_TASK_STAMP];
+    worker->item.hot[NPI_TASK_META] = item->hot[NPI_TASK_META];
+    call(worker, item, start);
+    if (NPI_UNLIKELY(npi_pool_forked(pool))) {
+        return false;
+    }
+    if (NPI_UNLIKELY((worker->block_depth | worker->scratch.taken_bytes) != 0)) {
+        while (worker->block_depth != 0) {
+            npi_worker_block_end(worker);
+        }
+        npi_scratch_end(&worker->scratch);
+    }
+    uint64_t end = npi_clock_ticks();
+    record(worker, wait_ticks, end - start);
+    npi_a64_store_relaxed(&worker->started_ticks, 0);
+    count(&worker->done, 1);
+    *now = end;
     return true;
 }
 
@@ -405,8 +437,7 @@ static bool obey_limit(struct npi_worker *worker)
 {
     struct npi_gate *gate = &worker->shard->gate;
     uint64_t permits = npi_a64_load_relaxed(&gate->permits);
-    if (NPI_LIKELY(npi_permits_active(permits) <= npi_permits_limit(permits)) ||
-        !npi_gate_leave_if_over(gate)) {
+    if (NPI_LIKELY(!npi_permits_over(permits)) || !npi_gate_leave_if_over(gate)) {
         return true;
     }
     return park(worker, false, false);
@@ -416,6 +447,7 @@ static bool obey_limit(struct npi_worker *worker)
 static NPI_APART_FROM_PATH bool look_and_take(struct npi_worker *worker, uint64_t now)
 {
     struct npi_shard *shard = worker->shard;
+    worker->turn++;
     if (worker->turn >= shard->pool->params.overdue_turn) {
         worker->turn = 0;
         if (npi_shard_take_overdue(shard, now, &worker->item)) {
@@ -425,16 +457,33 @@ static NPI_APART_FROM_PATH bool look_and_take(struct npi_worker *worker, uint64_
     return npi_shard_take_looking(shard, &worker->cursor, now, &worker->item);
 }
 
-/* A worker that comes from a task takes the next one. */
-static NPI_ON_PATH bool take_next(struct npi_worker *worker, uint64_t now)
+/* Tasks one after the other, of those that were seen at the last look, while that is fresh and no permit
+   has to be given back. `now` is when the last one ended; returns the same. */
+static NPI_ON_PATH uint64_t run_seen(struct npi_worker *worker, uint64_t now)
 {
-    worker->turn++;
-    bool fresh = now - worker->cursor.looked_ticks < worker->fresh_ticks;
-    if (NPI_LIKELY(fresh) && npi_shard_take_seen(worker->shard, &worker->cursor, &worker->item)) {
-        NPI_MUTANT(seen_silently, npi_pool_room_made(worker->shard->pool), (void)0);
-        return true;
+    struct npi_shard *shard = worker->shard;
+    struct numapool *pool = shard->pool;
+    while (NPI_LIKELY(!npi_permits_over(npi_a64_load_relaxed(&shard->gate.permits)) &&
+                      now - worker->cursor.looked_ticks < worker->fresh_ticks)) {
+        struct npi_item item;
+        if (!npi_shard_take_seen(shard, &worker->cursor, &item)) {
+            break;
+        }
+        NPI_MUTANT(seen_silently, npi_pool_room_made(pool), (void)0);
+        worker->turn++;
+        if (NPI_LIKELY(npi_item_is_plain(&item, shard->index))) {
+            if (!run_plain(worker, pool, &item, &now)) {
+                break;
+            }
+            continue;
+        }
+        worker->item = item;
+        now = run(worker, now);
+        if (NPI_UNLIKELY(npi_pool_forked(pool))) {
+            break;
+        }
     }
-    return look_and_take(worker, now);
+    return now;
 }
 
 /* Returns when the thread is to end: also in a child of fork(), where the task that forked returned.
@@ -442,30 +491,25 @@ static NPI_ON_PATH bool take_next(struct npi_worker *worker, uint64_t now)
 static void run_loop(struct npi_worker *worker)
 {
     struct npi_shard *shard = worker->shard;
-    struct npi_item *item = &worker->item;
     bool woken = false;
     uint64_t now = 0;
-    for (;;) {
+    while (!npi_pool_forked(shard->pool)) {
         if (!worker->searching) {
-            if (!obey_limit(worker)) {
+            now = run_seen(worker, now);
+            if (npi_pool_forked(shard->pool) || !obey_limit(worker)) {
                 return;
             }
         }
         if (!worker->searching) {
-            if (NPI_LIKELY(take_next(worker, now))) {
-                if (NPI_UNLIKELY(!run(worker, &now))) {
-                    return;
-                }
+            if (look_and_take(worker, now)) {
+                now = run(worker, now);
                 continue;
             }
             worker->searching = true;
             npi_gate_search(&shard->gate);
         }
-        if (search(worker, item)) {
-            now = npi_clock_ticks();
-            if (NPI_UNLIKELY(!run(worker, &now))) {
-                return;
-            }
+        if (search(worker, &worker->item)) {
+            now = run(worker, npi_clock_ticks());
             woken = false;
             continue;
         }

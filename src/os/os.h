@@ -24,7 +24,32 @@ extern bool npi_clock_is_tsc; /* set by npi_clock_init() */
 uint64_t npi_clock_ticks_asked(void);            /* where there is no such counter */
 #if defined(NPI_MODEL) || defined(NPI_WRAPPABLE) /* others stand in for it */
 uint64_t npi_clock_ticks(void);
+static inline bool npi_clock_is_counter(void)
+{
+    return true;
+}
+static inline uint64_t npi_clock_counter(void)
+{
+    return npi_clock_ticks();
+}
 #else
+/* True: ticks are the processor's counter, and npi_clock_counter() reads them without a call. */
+static inline bool npi_clock_is_counter(void)
+{
+#if defined(__x86_64__)
+    return npi_clock_is_tsc;
+#else
+    return false;
+#endif
+}
+static inline uint64_t npi_clock_counter(void)
+{
+#if defined(__x86_64__)
+    return __builtin_ia32_rdtsc();
+#else
+    return 0;
+#endif
+}
 static inline uint64_t npi_clock_ticks(void)
 {
 #if defined(__x86_64__)

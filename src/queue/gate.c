@@ -9,7 +9,7 @@
 void npi_gate_init(struct npi_gate *gate, struct npi_sleeper *sleepers, uint32_t limit)
 {
     gate->sleepers = sleepers;
-    npi_a64_init(&gate->permits, (uint64_t)limit << NPI_GATE_LIMIT_SHIFT);
+    npi_a64_init(&gate->permits, (uint64_t)limit << NPI_GATE_FREE_SHIFT);
     npi_a64_init(&gate->parked, 0);
     npi_a64_init(&gate->wakes, 0);
 }
@@ -18,16 +18,16 @@ bool npi_gate_reserve(struct npi_gate *gate, bool alone)
 {
     uint64_t permits = npi_a64_load_sc(&gate->permits);
     for (;;) {
-        if (NPI_MUTANT(limit_off_by_one, npi_permits_active(permits) >= npi_permits_limit(permits),
-                       npi_permits_active(permits) > npi_permits_limit(permits)) ||
+        if (NPI_MUTANT(limit_off_by_one, npi_permits_free(permits) <= 0,
+                       npi_permits_free(permits) < 0) ||
             (alone && NPI_MUTANT(searcher_ignored, npi_permits_searching(permits) != 0, false))) {
             return false;
         }
         if (NPI_MUTANT(
                 permit_by_store,
                 npi_a64_cas_sc(&gate->permits, &permits,
-                               permits + NPI_GATE_ACTIVE + NPI_GATE_SEARCHING),
-                (npi_a64_store_sc(&gate->permits, permits + NPI_GATE_ACTIVE + NPI_GATE_SEARCHING),
+                               permits + NPI_GATE_PERMIT + NPI_GATE_SEARCHING),
+                (npi_a64_store_sc(&gate->permits, permits + NPI_GATE_PERMIT + NPI_GATE_SEARCHING),
                  true))) {
             return true;
         }
@@ -37,23 +37,27 @@ bool npi_gate_reserve(struct npi_gate *gate, bool alone)
 bool npi_gate_leave_if_over(struct npi_gate *gate)
 {
     uint64_t permits = npi_a64_load_sc(&gate->permits);
-    while (NPI_MUTANT(over_off_by_one, npi_permits_active(permits) > npi_permits_limit(permits),
-                      npi_permits_active(permits) >= npi_permits_limit(permits))) {
-        if (npi_a64_cas_sc(&gate->permits, &permits, permits - NPI_GATE_ACTIVE)) {
+    while (NPI_MUTANT(over_off_by_one, npi_permits_over(permits), npi_permits_free(permits) <= 0)) {
+        if (npi_a64_cas_sc(&gate->permits, &permits, permits - NPI_GATE_PERMIT)) {
             return true;
         }
     }
     return false;
 }
 
+static uint64_t with_limit(uint64_t permits, uint32_t limit)
+{
+    uint64_t free = (uint64_t)limit - npi_permits_active(permits);
+    uint64_t rest_mask = (UINT64_C(1) << NPI_GATE_FREE_SHIFT) - 1;
+    return free << NPI_GATE_FREE_SHIFT | (permits & rest_mask);
+}
+
 uint64_t npi_gate_set_limit(struct npi_gate *gate, uint32_t limit)
 {
     uint64_t permits = npi_a64_load_sc(&gate->permits);
-    uint64_t wanted = (uint64_t)limit << NPI_GATE_LIMIT_SHIFT;
-    uint64_t rest_mask = (UINT64_C(1) << NPI_GATE_LIMIT_SHIFT) - 1;
     while (NPI_MUTANT(limit_by_store,
-                      !npi_a64_cas_sc(&gate->permits, &permits, wanted | (permits & rest_mask)),
-                      (npi_a64_store_sc(&gate->permits, wanted | (permits & rest_mask)), false))) {
+                      !npi_a64_cas_sc(&gate->permits, &permits, with_limit(permits, limit)),
+                      (npi_a64_store_sc(&gate->permits, with_limit(permits, limit)), false))) {
     }
     return permits;
 }

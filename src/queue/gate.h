@@ -3,7 +3,9 @@
  *
  *   permits   active    workers that run or look for tasks; each holds a permit
  *             searching those of them that look; as long as one does, nobody else is woken
- *             limit     how many may be active
+ *             free      permits nobody holds; negative when more are held than the limit allows.
+ *                       limit = active + free. Kept instead of the limit because every submit and
+ *                       every task asks only whether it is positive, or negative
  *   parked    top of the stack of sleepers, last in first out, with a change count
  *
  * Waking is publish -> look for sleepers, sleeping is announce -> look for work -> wait:
@@ -50,9 +52,12 @@
 
 #define NPI_GATE_FIELD_BITS 20
 #define NPI_GATE_FIELD_MAX ((UINT64_C(1) << NPI_GATE_FIELD_BITS) - 1)
-#define NPI_GATE_ACTIVE (UINT64_C(1))
-#define NPI_GATE_SEARCHING (UINT64_C(1) << NPI_GATE_FIELD_BITS)
-#define NPI_GATE_LIMIT_SHIFT (2 * NPI_GATE_FIELD_BITS)
+/* From the lowest bit: searching, active, and the rest is free, signed. */
+#define NPI_GATE_FREE_SHIFT (2 * NPI_GATE_FIELD_BITS)
+#define NPI_GATE_SEARCHING (UINT64_C(1))
+/* One permit taken: one more active, one less free. */
+#define NPI_GATE_PERMIT                                                                            \
+    ((UINT64_C(1) << NPI_GATE_FIELD_BITS) - (UINT64_C(1) << NPI_GATE_FREE_SHIFT))
 #define NPI_GATE_NOBODY UINT32_MAX
 
 enum npi_sleeper_state {
@@ -78,24 +83,34 @@ struct npi_gate {
 
 static inline uint32_t npi_permits_active(uint64_t permits)
 {
-    return (uint32_t)(permits & NPI_GATE_FIELD_MAX);
+    return (uint32_t)(permits >> NPI_GATE_FIELD_BITS & NPI_GATE_FIELD_MAX);
 }
 
 static inline uint32_t npi_permits_searching(uint64_t permits)
 {
-    return (uint32_t)(permits >> NPI_GATE_FIELD_BITS & NPI_GATE_FIELD_MAX);
+    return (uint32_t)(permits & NPI_GATE_FIELD_MAX);
+}
+
+static inline int32_t npi_permits_free(uint64_t permits)
+{
+    return (int32_t)((int64_t)permits >> NPI_GATE_FREE_SHIFT);
 }
 
 static inline uint32_t npi_permits_limit(uint64_t permits)
 {
-    return (uint32_t)(permits >> NPI_GATE_LIMIT_SHIFT & NPI_GATE_FIELD_MAX);
+    return npi_permits_active(permits) + (uint32_t)npi_permits_free(permits);
+}
+
+/* More are held than the limit allows. */
+static inline bool npi_permits_over(uint64_t permits)
+{
+    return (int64_t)permits < 0;
 }
 
 /* Whoever published work asks this of the permits: should somebody be woken? */
 static inline bool npi_permits_want_wake(uint64_t permits)
 {
-    return npi_permits_searching(permits) == 0 &&
-           npi_permits_active(permits) < npi_permits_limit(permits);
+    return npi_permits_searching(permits) == 0 && npi_permits_free(permits) > 0;
 }
 
 static inline uint64_t npi_gate_permits(const struct npi_gate *gate)
@@ -126,7 +141,7 @@ static inline uint64_t npi_gate_found(struct npi_gate *gate)
 static inline void npi_gate_leave(struct npi_gate *gate, bool searching)
 {
     uint64_t held =
-        NPI_GATE_ACTIVE + (NPI_MUTANT(mark_kept, searching, false) ? NPI_GATE_SEARCHING : 0);
+        NPI_GATE_PERMIT + (NPI_MUTANT(mark_kept, searching, false) ? NPI_GATE_SEARCHING : 0);
     (void)NPI_MUTANT(leave_relaxed, npi_a64_add_sc(&gate->permits, 0 - held),
                      npi_a64_add_relaxed(&gate->permits, 0 - held));
 }
@@ -137,7 +152,7 @@ bool npi_gate_leave_if_over(struct npi_gate *gate);
 /* Takes a permit whatever the limit: a task that comes back from waiting goes on at once. */
 static inline void npi_gate_enter(struct npi_gate *gate)
 {
-    (void)npi_a64_add_sc(&gate->permits, NPI_GATE_ACTIVE);
+    (void)npi_a64_add_sc(&gate->permits, NPI_GATE_PERMIT);
 }
 
 /* Returns the permits before it. After a raise the caller has to look at the rings. */

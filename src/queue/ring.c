@@ -44,7 +44,8 @@ void npi_ring_init(struct npi_ring *ring, uint64_t capacity, void *memory, uint6
 bool npi_ring_claim(struct npi_ring *ring, uint64_t count)
 {
     for (int turn = 0; turn < CLAIM_TURNS; turn++) {
-        if (npi_ring_claim_once(ring, count)) {
+        /* Looking does not take the line away from the holder, as trying would. */
+        if (npi_a64_load_relaxed(&ring->claim) == 0 && npi_ring_claim_once(ring, count)) {
             return true;
         }
         npi_pause();

@@ -171,8 +171,7 @@ bool npi_ring_quiet(const struct npi_ring *ring);
 NPI_RING_PATH bool npi_ring_claim_once(struct npi_ring *ring, uint64_t count)
 {
     uint64_t free = 0;
-    if (npi_a64_load_relaxed(&ring->claim) != 0 ||
-        !NPI_MUTANT(claim_relaxed,
+    if (!NPI_MUTANT(claim_relaxed,
                     NPI_MUTANT(claim_shared, npi_a64_cas_sc(&ring->claim, &free, count),
                                (npi_a64_store_sc(&ring->claim, count), true)),
                     npi_a64_cas_relaxed(&ring->claim, &free,

@@ -114,6 +114,7 @@ void rig_init(const struct rig_shape *shape)
     pool->balancer.scratch = rig.scratch;
     pool->balancer.quota = rig.quota;
     pool->balancer.reach = rig.reach;
+    pool->only = shards == 1 ? &rig.shards[0] : NULL;
     for (unsigned i = 0; i < shards; i++) {
         rig.list[i] = &rig.shards[i];
         init_shard(i, shape);
