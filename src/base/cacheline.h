@@ -28,4 +28,16 @@ static inline size_t npi_round_up(size_t bytes, size_t unit) /* unit: a power of
 #define NPI_CONTAINER_OF(pointer, type, member)                                                    \
     ((type *)(void *)((char *)(pointer)-offsetof(type, member)))
 
+/* The line at an address is about to be written: asks for it alone, before anybody waits for it. x86-64
+   compilers turn the builtin into a read, so that the write would ask again. Processors without
+   prefetchw take it as no operation. */
+static inline void npi_prefetch_to_write(const void *address)
+{
+#if defined(__x86_64__)
+    __asm__ volatile("prefetchw %0" : : "m"(*(const char *)address));
+#else
+    __builtin_prefetch(address, 1);
+#endif
+}
+
 #endif

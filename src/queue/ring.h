@@ -41,6 +41,9 @@
 
 #define NPI_RING_CLASSES 3
 
+/* Slots by which a producer asks for lines before it writes them: two lines. Four were as good. */
+#define NPI_RING_AHEAD 4
+
 /* A task as the queue carries it. The first four words travel with every task, the rest only when
    NPI_ITEM_FULL is set in `meta`; their meaning is flow/task.h's business. */
 #define NPI_ITEM_HOT_WORDS 4
@@ -188,6 +191,9 @@ NPI_RING_PATH void npi_ring_put(struct npi_ring *ring, unsigned rank, uint64_t o
 {
     uint64_t at = (npi_a64_load_relaxed(&ring->tail[rank]) + offset) & ring->mask;
     struct npi_ring_slot *slot = &ring->slots[rank][at];
+    /* A consumer has read the lines to come and holds them. The next claim would wait for the stores
+       of this put, and they for such a line: some 100 ns between two cores. */
+    npi_prefetch_to_write(&ring->slots[rank][(at + NPI_RING_AHEAD) & ring->mask]);
 #pragma GCC unroll 4
     for (unsigned i = 0; i < NPI_ITEM_HOT_WORDS; i++) {
         npi_a64_store_relaxed(&slot->word[i], item->hot[i]);
