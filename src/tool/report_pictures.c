@@ -1,0 +1,514 @@
+/*
+ * Which pictures a run has: by the question that a benchmark's name begins with. Lines of a picture are the
+ * pools; whatever else a name says makes a picture of its own.
+ */
+#include "tool/report_gnuplot.h"
+#include "tool/report_page.h"
+#include "tool/report_plot.h"
+#include "tool/report_unit.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { POOLS_MAX = 24, TITLE_BYTES = 400 };
+
+struct pictures {
+    FILE *out;
+    struct report_run *run;
+    bool gnuplot;
+    unsigned count;
+};
+
+/* Measurements whose names differ only in two of their parts. */
+struct group {
+    const char *name;
+    struct report_measurement **members;
+    size_t member_count;
+};
+
+static size_t make_groups(struct report_run *run, const char *question, const char *key,
+                          struct group **groups)
+{
+    size_t count = 0;
+    *groups = NULL;
+    for (size_t i = 0; i < run->measurement_count; i++) {
+        struct report_measurement *m = run->measurements[i];
+        if (strcmp(m->question, question) != 0 || m->round_count == 0) {
+            continue;
+        }
+        bool matrix = strcmp(key, "from") == 0;
+        const char *name = report_name_without(run, m, key, matrix ? "to" : "pool");
+        size_t at = 0;
+        while (at < count && strcmp((*groups)[at].name, name) != 0) {
+            at++;
+        }
+        if (at == count) {
+            struct group *group = report_append(run, groups, &count, sizeof **groups);
+            *group = (struct group){.name = name};
+        }
+        struct group *group = &(*groups)[at];
+        struct report_measurement **member =
+            report_append(run, &group->members, &group->member_count, sizeof *group->members);
+        *member = m;
+    }
+    return count;
+}
+
+static size_t group_pools(const struct group *group, const char *pools[POOLS_MAX])
+{
+    size_t count = 0;
+    for (size_t i = 0; i < group->member_count; i++) {
+        size_t at = 0;
+        while (at < count && strcmp(pools[at], group->members[i]->pool) != 0) {
+            at++;
+        }
+        if (at == count && count < POOLS_MAX) {
+            pools[count++] = group->members[i]->pool;
+        }
+    }
+    return count;
+}
+
+/* The same for a pool in all pictures of a page. Colour 0 is numapool's alone. */
+static unsigned pool_colour(const struct report_run *run, const char *pool)
+{
+    unsigned colour = 0;
+    if (strcmp(pool, "numapool") == 0) {
+        return REPORT_COLOUR_NUMAPOOL;
+    }
+    for (size_t i = 0; i < run->measurement_count; i++) {
+        const char *other = run->measurements[i]->pool;
+        size_t earlier = 0;
+        while (earlier < i && strcmp(run->measurements[earlier]->pool, other) != 0) {
+            earlier++;
+        }
+        if (strcmp(other, pool) == 0) {
+            break;
+        }
+        colour += earlier == i && strcmp(other, "numapool") != 0;
+    }
+    return 1 + colour % 6;
+}
+
+static void begin_line(struct pictures *p, struct plot_line *line, const char *pool,
+                       size_t point_count)
+{
+    *line = (struct plot_line){
+        .title = pool[0] != '\0' ? pool : "measured",
+        .colour = pool_colour(p->run, pool),
+        .strong = strcmp(pool, "numapool") == 0,
+        .points = true,
+        .x = report_alloc(p->run, point_count * sizeof(double)),
+        .y = report_alloc(p->run, point_count * sizeof(double)),
+        .low = report_alloc(p->run, point_count * sizeof(double)),
+        .high = report_alloc(p->run, point_count * sizeof(double)),
+    };
+}
+
+/* In order of x, as lines are drawn. */
+static void add_point(struct plot_line *line, double x, struct report_summary y, double factor)
+{
+    size_t at = line->count++;
+    for (; at > 0 && line->x[at - 1] > x; at--) {
+        line->x[at] = line->x[at - 1];
+        line->y[at] = line->y[at - 1];
+        line->low[at] = line->low[at - 1];
+        line->high[at] = line->high[at - 1];
+    }
+    line->x[at] = x;
+    line->y[at] = y.median * factor;
+    line->low[at] = y.low * factor;
+    line->high[at] = y.high * factor;
+}
+
+static void draw(struct pictures *p, struct plot *plot, const char *title, const char *caption)
+{
+    if (!p->gnuplot || !report_plot_any(plot)) {
+        return;
+    }
+    plot->number = ++p->count;
+    plot->title = title;
+    char *svg = report_plot(plot);
+    (void)fputs("<figure class=\"plot\">\n", p->out);
+    (void)fputs(svg != NULL ? svg : "<p>gnuplot could not draw this; the tables have it.</p>",
+                p->out);
+    (void)fputs("<figcaption><b>", p->out);
+    report_html(p->out, title);
+    (void)fputs(".</b> ", p->out);
+    report_html(p->out, caption);
+    (void)fputs("</figcaption>\n</figure>\n", p->out);
+    free(svg);
+}
+
+struct curve {
+    const char *x_part; /* the part of the name that is x, or NULL: the figure x_key is */
+    const char *x_key;
+    const char *y_key;
+    struct plot_axis x;
+    struct plot_axis y;
+    const char *caption;
+    bool guide; /* a line where y is x */
+};
+
+static double x_of(const struct report_measurement *m, const struct curve *curve)
+{
+    if (curve->x_part != NULL) {
+        const char *text = report_part(m, curve->x_part);
+        return text != NULL ? strtod(text, NULL) : NAN;
+    }
+    const double *values = report_values(m, curve->x_key);
+    return values != NULL ? report_summarize(values, m->round_count).median : NAN;
+}
+
+/* Marks at the values of x themselves, when they are few. */
+static size_t mark_values(const struct plot_line *lines, size_t count, struct plot_mark marks[16])
+{
+    size_t mark_count = 0;
+    for (size_t l = 0; l < count; l++) {
+        for (size_t i = 0; i < lines[l].count; i++) {
+            size_t at = 0;
+            while (at < mark_count && marks[at].at != lines[l].x[i]) {
+                at++;
+            }
+            if (at == 16) {
+                return 0;
+            }
+            if (at == mark_count) {
+                marks[at].at = lines[l].x[i];
+                (void)snprintf(marks[at].text, sizeof marks[at].text, "%g", lines[l].x[i]);
+                mark_count++;
+            }
+        }
+    }
+    return mark_count;
+}
+
+static void draw_curve(struct pictures *p, const struct group *group, struct curve *curve)
+{
+    const char *pools[POOLS_MAX];
+    struct plot_line lines[POOLS_MAX + 1];
+    size_t pool_count = group_pools(group, pools);
+    size_t longest = 0;
+    double x_most = 0;
+    for (size_t l = 0; l < pool_count; l++) {
+        begin_line(p, &lines[l], pools[l], group->member_count);
+        for (size_t i = 0; i < group->member_count; i++) {
+            const struct report_measurement *m = group->members[i];
+            const double *values = report_values(m, curve->y_key);
+            double x = x_of(m, curve);
+            if (strcmp(m->pool, pools[l]) == 0 && values != NULL && isfinite(x)) {
+                add_point(&lines[l], x, report_summarize(values, m->round_count), 1);
+                x_most = fmax(x_most, x);
+            }
+        }
+        longest = lines[l].count > longest ? lines[l].count : longest;
+    }
+    if (longest < 2) {
+        return; /* no curve; the table has the figure */
+    }
+    struct plot_mark marks[16];
+    if (curve->x_part != NULL) {
+        curve->x.marks = marks;
+        curve->x.mark_count = mark_values(lines, pool_count, marks);
+    }
+    size_t line_count = pool_count;
+    if (curve->guide) {
+        begin_line(p, &lines[line_count], "all of it", 2);
+        lines[line_count].colour = REPORT_COLOUR_GUIDE;
+        lines[line_count].points = false;
+        add_point(&lines[line_count], 0, (struct report_summary){.median = 0}, 1);
+        add_point(&lines[line_count], x_most, (struct report_summary){.median = x_most}, 1);
+        lines[line_count].low = NULL;
+        line_count++;
+    }
+    char title[TITLE_BYTES];
+    (void)snprintf(title, sizeof title, "%s: %s against %s", group->name, curve->y.label,
+                   curve->x.label);
+    struct plot plot = {.x = curve->x, .y = curve->y, .lines = lines, .line_count = line_count};
+    draw(p, &plot, title, curve->caption);
+}
+
+static void draw_throughput(struct pictures *p, const char *question)
+{
+    struct group *groups;
+    size_t count = make_groups(p->run, question, "producers", &groups);
+    for (size_t g = 0; g < count; g++) {
+        const struct report_measurement *first = groups[g].members[0];
+        for (size_t i = 0; i < first->figure_count; i++) {
+            const char *key = first->figures[i].key;
+            if (report_is_beside(key) || report_direction(key) != REPORT_MORE_IS_BETTER) {
+                continue;
+            }
+            struct curve curve = {
+                .x_part = "producers",
+                .y_key = key,
+                .x = {.label = "producers", .key = "", .log = true},
+                .y = {.label = key, .key = key, .from_zero = true},
+                .caption = "More is better. Points are medians over rounds; half of the rounds lie "
+                           "within the bars.",
+            };
+            draw_curve(p, &groups[g], &curve);
+        }
+    }
+}
+
+static void draw_overload(struct pictures *p, const char *question)
+{
+    struct group *groups;
+    size_t count = make_groups(p->run, question, "rate", &groups);
+    for (size_t g = 0; g < count; g++) {
+        struct curve completed = {
+            .x_key = "offered_per_s",
+            .y_key = "completed_per_s",
+            .x = {.label = "offered per second", .key = "offered_per_s", .from_zero = true},
+            .y = {.label = "completed per second", .key = "completed_per_s", .from_zero = true},
+            .caption =
+                "More is better. A pool that overload cannot harm follows the dotted line as "
+                "far as the machine goes, and stays there.",
+            .guide = true,
+        };
+        draw_curve(p, &groups[g], &completed);
+        struct curve latency = {
+            .x_key = "offered_per_s",
+            .y_key = "e2e_p99_ms",
+            .x = {.label = "offered per second", .key = "offered_per_s", .from_zero = true},
+            .y = {.label = "99 % end to end", .key = "e2e_p99_ms", .log = true},
+            .caption = "Less is better. From the intended time to the last instruction of what was "
+                       "completed; 99 of 100 requests took at most this long.",
+        };
+        draw_curve(p, &groups[g], &latency);
+    }
+}
+
+static void percentile_line(struct plot_line *line, const struct report_measurement *m,
+                            const char *prefix, size_t prefix_bytes)
+{
+    for (size_t i = 0; i < m->figure_count; i++) {
+        double q;
+        double seconds;
+        size_t bytes;
+        const char *key = m->figures[i].key;
+        if (!report_is_beside(key) && report_percentile(key, &q, &bytes, &seconds) &&
+            bytes == prefix_bytes && memcmp(key, prefix, bytes) == 0) {
+            add_point(line, 1 / (1 - q), report_summarize(m->figures[i].values, m->round_count),
+                      seconds);
+        }
+    }
+}
+
+static void draw_percentile_group(struct pictures *p, const struct group *group, const char *prefix,
+                                  size_t prefix_bytes)
+{
+    static const struct plot_mark marks[] = {
+        {1 / 0.5, "50 %"},     {1 / 0.1, "90 %"},       {1 / 0.01, "99 %"},
+        {1 / 0.001, "99.9 %"}, {1 / 0.0001, "99.99 %"}, {1 / 0.00001, "99.999 %"},
+        {1e6, "99.9999 %"},
+    };
+    struct plot_line lines[POOLS_MAX];
+    size_t count = 0;
+    for (size_t i = 0; i < group->member_count && count < POOLS_MAX; i++) {
+        const struct report_measurement *m = group->members[i];
+        begin_line(p, &lines[count], m->pool, m->figure_count);
+        percentile_line(&lines[count], m, prefix, prefix_bytes);
+        count += lines[count].count > 1;
+    }
+    char title[TITLE_BYTES];
+    (void)snprintf(title, sizeof title, "%s: %.*s%slatency by percentile", group->name,
+                   (int)prefix_bytes, prefix, prefix_bytes > 0 ? " " : "");
+    struct plot plot = {
+        .x = {.label = "percentile",
+              .log = true,
+              .marks = marks,
+              .mark_count = sizeof marks / sizeof *marks},
+        .y = {.label = "latency", .key = "s", .log = true},
+        .lines = lines,
+        .line_count = count,
+    };
+    draw(p, &plot, title,
+         "Less is better. Each step to the right is ten times as rare. Points are medians over "
+         "rounds; half of the rounds lie within the bars.");
+}
+
+static void draw_percentiles(struct pictures *p, const char *question)
+{
+    struct group *groups;
+    size_t count = make_groups(p->run, question, "pool", &groups);
+    for (size_t g = 0; g < count; g++) {
+        const struct report_measurement *first = groups[g].members[0];
+        const char *done[REPORT_FIGURES_MAX];
+        size_t done_bytes[REPORT_FIGURES_MAX];
+        size_t done_count = 0;
+        for (size_t i = 0; i < first->figure_count; i++) {
+            double q;
+            double seconds;
+            size_t bytes;
+            const char *key = first->figures[i].key;
+            if (report_is_beside(key) || !report_percentile(key, &q, &bytes, &seconds)) {
+                continue;
+            }
+            size_t at = 0;
+            while (at < done_count &&
+                   (done_bytes[at] != bytes || memcmp(done[at], key, bytes) != 0)) {
+                at++;
+            }
+            if (at == done_count) {
+                done[done_count] = key;
+                done_bytes[done_count++] = bytes;
+                draw_percentile_group(p, &groups[g], key, bytes);
+            }
+        }
+    }
+}
+
+static void draw_tracks(struct pictures *p)
+{
+    const struct report_run *run = p->run;
+    for (size_t first = 0, next; first < run->track_count; first = next) {
+        next = first + 1;
+        while (next < run->track_count && run->tracks[next].shard > 0) {
+            next++;
+        }
+        size_t count = next - first;
+        struct plot_line *quota = report_alloc(p->run, count * sizeof *quota);
+        struct plot_line *waiting = report_alloc(p->run, count * sizeof *waiting);
+        for (size_t i = 0; i < count; i++) {
+            struct report_track *track = &run->tracks[first + i];
+            char *name = report_alloc(p->run, 64);
+            (void)snprintf(name, 64, "shard %zu, node %zu", track->shard, track->node);
+            quota[i] = (struct plot_line){.title = name,
+                                          .count = track->count,
+                                          .x = track->time_s,
+                                          .y = track->quota,
+                                          .colour = (unsigned)i};
+            waiting[i] = quota[i];
+            waiting[i].y = track->waiting;
+        }
+        char title[TITLE_BYTES];
+        struct plot plot = {
+            .x = {.label = "seconds", .key = "s", .from_zero = true},
+            .y = {.label = "quota: tasks that may run", .key = "", .from_zero = true},
+            .lines = quota,
+            .line_count = count,
+        };
+        (void)snprintf(title, sizeof title, "%s: quota of each shard", run->tracks[first].title);
+        draw(p, &plot, title, "Budget moves to where tasks wait; the sum stays within the pool's.");
+        plot.y = (struct plot_axis){.label = "tasks that wait", .key = "", .from_zero = true};
+        plot.lines = waiting;
+        (void)snprintf(title, sizeof title, "%s: queue of each shard", run->tracks[first].title);
+        draw(p, &plot, title, "Less is better.");
+    }
+}
+
+/* The name of a row or column: the part's value. Returns how many there are. */
+static size_t matrix_names(const struct group *group, const char *part, const char *names[64])
+{
+    size_t count = 0;
+    for (size_t i = 0; i < group->member_count; i++) {
+        const char *name = report_part(group->members[i], part);
+        size_t at = 0;
+        while (name != NULL && at < count && strcmp(names[at], name) != 0) {
+            at++;
+        }
+        if (name != NULL && at == count && count < 64) {
+            names[count++] = name;
+        }
+    }
+    return count;
+}
+
+static double matrix_value(const struct group *group, const char *from, const char *to,
+                           const char *key)
+{
+    for (size_t i = 0; i < group->member_count; i++) {
+        const struct report_measurement *m = group->members[i];
+        const char *row = report_part(m, "from");
+        const char *column = report_part(m, "to");
+        const double *values = report_values(m, key);
+        if (row != NULL && column != NULL && values != NULL && strcmp(row, from) == 0 &&
+            strcmp(column, to) == 0) {
+            return report_summarize(values, m->round_count).median;
+        }
+    }
+    return NAN;
+}
+
+/* A table with a shade per cell rather than an image: it can be read aloud, copied and printed, and
+ * needs no program. */
+static void draw_matrix(struct pictures *p, const struct group *group, const char *key)
+{
+    const char *rows[64];
+    const char *columns[64];
+    size_t row_count = matrix_names(group, "from", rows);
+    size_t column_count = matrix_names(group, "to", columns);
+    double low = INFINITY;
+    double high = -INFINITY;
+    for (size_t i = 0; i < row_count * column_count; i++) {
+        double value = matrix_value(group, rows[i / column_count], columns[i % column_count], key);
+        low = fmin(low, value);
+        high = fmax(high, value);
+    }
+    if (row_count * column_count < 2) {
+        return;
+    }
+    enum report_direction direction = report_direction(key);
+    (void)fputs("<figure><div class=\"wide\"><table class=\"heat\">\n<caption>", p->out);
+    report_html(p->out, group->name);
+    (void)fputs(": ", p->out);
+    report_html(p->out, key);
+    (void)fprintf(p->out, "; darker is more, %s. From the node of the row to that of the column.",
+                  direction == REPORT_MORE_IS_BETTER   ? "which is better"
+                  : direction == REPORT_LESS_IS_BETTER ? "which is worse"
+                                                       : "neither good nor bad");
+    (void)fputs("</caption>\n<thead><tr><td></td>", p->out);
+    for (size_t c = 0; c < column_count; c++) {
+        (void)fputs("<th scope=\"col\">to ", p->out);
+        report_html(p->out, columns[c]);
+        (void)fputs("</th>", p->out);
+    }
+    (void)fputs("</tr></thead>\n<tbody>\n", p->out);
+    for (size_t r = 0; r < row_count; r++) {
+        (void)fputs("<tr><th scope=\"row\">from ", p->out);
+        report_html(p->out, rows[r]);
+        (void)fputs("</th>", p->out);
+        for (size_t c = 0; c < column_count; c++) {
+            char text[REPORT_VALUE_BYTES];
+            double value = matrix_value(group, rows[r], columns[c], key);
+            double share = high > low && !isnan(value) ? (value - low) / (high - low) : 0;
+            report_format(text, key, value);
+            (void)fprintf(p->out, "<td style=\"--shade:%.2f\">%s</td>", 0.05 + 0.55 * share, text);
+        }
+        (void)fputs("</tr>\n", p->out);
+    }
+    (void)fputs("</tbody></table></div></figure>\n", p->out);
+}
+
+static void draw_matrices(struct pictures *p, const char *question)
+{
+    struct group *groups;
+    size_t count = make_groups(p->run, question, "from", &groups);
+    for (size_t g = 0; g < count; g++) {
+        const struct report_measurement *first = groups[g].members[0];
+        for (size_t i = 0; i < first->figure_count; i++) {
+            if (!report_is_beside(first->figures[i].key)) {
+                draw_matrix(p, &groups[g], first->figures[i].key);
+            }
+        }
+    }
+}
+
+void report_pictures(FILE *out, struct report_run *run, bool gnuplot)
+{
+    static const struct {
+        const char *question;
+        void (*draw)(struct pictures *pictures, const char *question);
+    } questions[] = {
+        {"submit", draw_throughput}, {"wake", draw_percentiles},  {"round_trip", draw_percentiles},
+        {"mixed", draw_percentiles}, {"overload", draw_overload}, {"nodes", draw_matrices},
+    };
+    struct pictures pictures = {.out = out, .run = run, .gnuplot = gnuplot};
+    for (size_t i = 0; i < sizeof questions / sizeof *questions; i++) {
+        questions[i].draw(&pictures, questions[i].question);
+    }
+    draw_tracks(&pictures);
+}
