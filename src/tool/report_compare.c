@@ -81,7 +81,7 @@ static void compare_figure(struct report_run *run, struct report_comparison *c,
                                report_direction(key), c->least);
     if (!row->to_baseline && stands_beside(run, newer, key)) {
         row->change.verdict = REPORT_UNKNOWN;
-        row->remark = "not judged: absolute, others here go by a baseline";
+        row->remark = "not judged: no baseline beside it";
     }
 }
 
@@ -174,7 +174,9 @@ static void write_cells(const struct report_row *row, struct cells *cells)
     write_median(cells->old_median, row, change->old_summary.median);
     write_median(cells->new_median, row, change->new_summary.median);
     if (!isnan(change->ratio)) {
-        (void)snprintf(cells->change, sizeof cells->change, "%+.1f %%", 100 * (change->ratio - 1));
+        double percent = 100 * (change->ratio - 1);
+        (void)snprintf(cells->change, sizeof cells->change, "%+.1f %%",
+                       fabs(percent) < 0.05 ? 0 : percent);
     }
     if (!isnan(change->ratio_low)) {
         (void)snprintf(cells->between, sizeof cells->between, "%+.1f … %+.1f %%",

@@ -6,6 +6,7 @@
 #include "tool/tool.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -29,7 +30,7 @@ void *report_alloc(struct report_run *run, size_t bytes)
         size_t room = bytes > CHUNK_BYTES ? bytes : CHUNK_BYTES;
         chunk = calloc(1, sizeof *chunk + room);
         if (chunk == NULL) {
-            tool_complain("out of memory");
+            (void)fputs("numapool report: out of memory\n", stderr);
             exit(TOOL_USAGE);
         }
         chunk->bytes = room;

@@ -25,16 +25,18 @@ static const char style[] =
     ".plot g[fill=black]{fill:currentColor}.plot [stroke=black]{stroke:currentColor}\n"
     ".plot .gridline{stroke:var(--line)}.plot .border,.plot [stroke-width='0.50']{opacity:.8}\n"
     ".wide{overflow-x:auto}table{border-collapse:collapse;font-size:.88rem}\n"
-    "caption{text-align:left;padding:.3rem 0}\n"
+    "caption{text-align:left;padding:1.2rem 0 .3rem}.matrix caption{padding:.3rem 0}\n"
     "th,td{padding:.25rem .6rem;text-align:left;vertical-align:top;"
     "border-bottom:1px solid var(--line)}\n"
-    "thead th{background:var(--band)}tbody th{font-weight:400;overflow-wrap:anywhere}\n"
+    "thead th{background:var(--band)}tbody "
+    "th{font-weight:400;overflow-wrap:anywhere;min-width:16rem}.heat th{min-width:0}\n"
     ".number{text-align:right;white-space:nowrap;font-variant-numeric:tabular-nums}\n"
     ".mine th,.mine td{font-weight:600}\n"
     ".better{color:var(--good);font-weight:600}.worse{color:var(--bad);font-weight:600}\n"
     ".few{font-style:italic}.differs td{color:var(--bad)}.fact{overflow-wrap:anywhere;"
     "white-space:pre-wrap}\n"
-    ".heat td{text-align:right;background:rgba(var(--heat),var(--shade));"
+    ".matrix{display:inline-block;vertical-align:top;margin-right:2.5rem}.heat "
+    "td{min-width:5rem;text-align:right;background:rgba(var(--heat),var(--shade));"
     "print-color-adjust:exact;-webkit-print-color-adjust:exact}\n"
     "@media print{body{max-width:none;padding:0;font-size:11pt}figure,tr{break-inside:avoid}"
     "h2,h3{break-after:avoid}.wide{overflow:visible}}\n";
@@ -82,7 +84,7 @@ static void write_head(FILE *out, const struct report_page *page)
                           page->older == NULL ? ""
                           : r == 0            ? "older: "
                                               : "newer: ");
-            report_html(out, runs[r]->sources[i].path);
+            report_html(out, basename(runs[r]->sources[i].path)); /* whole below */
             before = " · ";
         }
     }

@@ -13,6 +13,9 @@
 
 enum { POOLS_MAX = 24, TITLE_BYTES = 400 };
 
+/* On a linear axis all but the last of values that far from one another would be one. */
+static const double far_apart = 20;
+
 struct pictures {
     FILE *out;
     struct report_run *run;
@@ -122,6 +125,14 @@ static void add_point(struct plot_line *line, double x, struct report_summary y,
     line->high[at] = y.high * factor;
 }
 
+static void begin_figure(struct pictures *p, const char *kind, const char *title,
+                         const char *caption)
+{
+    (void)fprintf(p->out, "<figure class=\"%s\">\n<figcaption><b>", kind);
+    report_html(p->out, title);
+    (void)fprintf(p->out, "</b><br>%s</figcaption>\n", caption);
+}
+
 static void draw(struct pictures *p, struct plot *plot, const char *title, const char *caption)
 {
     if (!p->gnuplot || !report_plot_any(plot)) {
@@ -130,14 +141,10 @@ static void draw(struct pictures *p, struct plot *plot, const char *title, const
     plot->number = ++p->count;
     plot->title = title;
     char *svg = report_plot(plot);
-    (void)fputs("<figure class=\"plot\">\n", p->out);
+    begin_figure(p, "plot", title, caption);
     (void)fputs(svg != NULL ? svg : "<p>gnuplot could not draw this; the tables have it.</p>",
                 p->out);
-    (void)fputs("<figcaption><b>", p->out);
-    report_html(p->out, title);
-    (void)fputs(".</b> ", p->out);
-    report_html(p->out, caption);
-    (void)fputs("</figcaption>\n</figure>\n", p->out);
+    (void)fputs("</figure>\n", p->out);
     free(svg);
 }
 
@@ -190,6 +197,7 @@ static void draw_curve(struct pictures *p, const struct group *group, struct cur
     struct plot_line lines[POOLS_MAX + 1];
     size_t pool_count = group_pools(group, pools);
     size_t longest = 0;
+    double x_least = INFINITY;
     double x_most = 0;
     for (size_t l = 0; l < pool_count; l++) {
         begin_line(p, &lines[l], pools[l], group->member_count);
@@ -199,6 +207,7 @@ static void draw_curve(struct pictures *p, const struct group *group, struct cur
             double x = x_of(m, curve);
             if (strcmp(m->pool, pools[l]) == 0 && values != NULL && isfinite(x)) {
                 add_point(&lines[l], x, report_summarize(values, m->round_count), 1);
+                x_least = fmin(x_least, x);
                 x_most = fmax(x_most, x);
             }
         }
@@ -213,11 +222,15 @@ static void draw_curve(struct pictures *p, const struct group *group, struct cur
         curve->x.mark_count = mark_values(lines, pool_count, marks);
     }
     size_t line_count = pool_count;
+    if (x_most > far_apart * x_least) {
+        curve->x.log = true;
+        curve->y.log = curve->y.log || curve->guide; /* else the guide would not be straight */
+    }
     if (curve->guide) {
         begin_line(p, &lines[line_count], "all of it", 2);
         lines[line_count].colour = REPORT_COLOUR_GUIDE;
         lines[line_count].points = false;
-        add_point(&lines[line_count], 0, (struct report_summary){.median = 0}, 1);
+        add_point(&lines[line_count], x_least, (struct report_summary){.median = x_least}, 1);
         add_point(&lines[line_count], x_most, (struct report_summary){.median = x_most}, 1);
         lines[line_count].low = NULL;
         line_count++;
@@ -452,14 +465,13 @@ static void draw_matrix(struct pictures *p, const struct group *group, const cha
         return;
     }
     enum report_direction direction = report_direction(key);
-    (void)fputs("<figure><div class=\"wide\"><table class=\"heat\">\n<caption>", p->out);
-    report_html(p->out, group->name);
-    (void)fputs(": ", p->out);
-    report_html(p->out, key);
-    (void)fprintf(p->out, "; darker is more, %s. From the node of the row to that of the column.",
-                  direction == REPORT_MORE_IS_BETTER   ? "which is better"
-                  : direction == REPORT_LESS_IS_BETTER ? "which is worse"
-                                                       : "neither good nor bad");
+    char title[TITLE_BYTES];
+    (void)snprintf(title, sizeof title, "%s: %s", group->name, key);
+    begin_figure(p, "matrix", title,
+                 direction == REPORT_MORE_IS_BETTER   ? "More is better, and has more colour."
+                 : direction == REPORT_LESS_IS_BETTER ? "Less is better; more has more colour."
+                                                      : "More has more colour.");
+    (void)fputs("<table class=\"heat\">\n<caption>From the row's node to the column's", p->out);
     (void)fputs("</caption>\n<thead><tr><td></td>", p->out);
     for (size_t c = 0; c < column_count; c++) {
         (void)fputs("<th scope=\"col\">to ", p->out);
@@ -480,7 +492,7 @@ static void draw_matrix(struct pictures *p, const struct group *group, const cha
         }
         (void)fputs("</tr>\n", p->out);
     }
-    (void)fputs("</tbody></table></div></figure>\n", p->out);
+    (void)fputs("</tbody></table></figure>\n", p->out);
 }
 
 static void draw_matrices(struct pictures *p, const char *question)

@@ -92,7 +92,7 @@ static size_t add_mark(struct plot_mark *marks, size_t count, const char *key, d
     return count;
 }
 
-static size_t choose_marks(const struct plot_axis *axis, struct range range,
+static size_t choose_marks(const struct plot_axis *axis, bool bottom, struct range range,
                            struct plot_mark marks[MARKS_MAX])
 {
     size_t count = 0;
@@ -102,7 +102,7 @@ static size_t choose_marks(const struct plot_axis *axis, struct range range,
         /* Powers of ten alone, or with twos and fives between, or only each so many. */
         double every = ceil(decades / 12);
         for (double e = floor(log10(range.low)); e <= log10(range.high); e += every) {
-            for (int i = 0; i < (decades > 4 ? 1 : 3); i++) {
+            for (int i = 0; i < (decades > (bottom ? 2 : 4) ? 1 : 3); i++) {
                 double at = pow(10, e) * (i == 0 ? 1 : i == 1 ? 2 : 5);
                 if (at >= range.low && at <= range.high) {
                     count = add_mark(marks, count, axis->key, at);
@@ -111,11 +111,13 @@ static size_t choose_marks(const struct plot_axis *axis, struct range range,
         }
         return count;
     }
-    double step = pow(10, floor(log10(span / 4)));
-    step *= span / step > 25 ? 5 : span / step > 10 ? 2 : 1;
+    /* Five to ten marks up the side; texts along the bottom need more room. */
+    double most = bottom ? 6 : 10;
+    double step = pow(10, floor(log10(span / most)));
+    step *= span / step > 5 * most ? 10 : span / step > 2 * most ? 5 : span / step > most ? 2 : 1;
     double first = ceil(range.low / step);
     for (double i = 0; count < MARKS_MAX && (first + i) * step <= range.high; i++) {
-        count = add_mark(marks, count, axis->key, (first + i) * step);
+        count = add_mark(marks, count, axis->key, (first + i) * step + 0.0); /* no -0 */
     }
     return count;
 }
@@ -141,7 +143,7 @@ static void write_axis(FILE *script, const struct plot *plot, const struct plot_
     const struct plot_mark *marks = axis->marks;
     size_t count = axis->mark_count;
     if (count == 0) {
-        count = choose_marks(axis, range, chosen);
+        count = choose_marks(axis, name == 'x', range, chosen);
         marks = chosen;
     }
     if (axis->log) {

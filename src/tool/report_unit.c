@@ -65,23 +65,15 @@ bool report_is_speed(const char *key)
     return unit->scale == SECONDS || unit->direction == REPORT_MORE_IS_BETTER;
 }
 
-/* Three digits that count, and no exponent below a thousand. */
+/* Three digits that count, and no exponent for what can be read without. */
 static void write_scaled(char text[REPORT_VALUE_BYTES], double value, const char *prefix,
                          const char *unit)
 {
     double size = fabs(value);
-    int decimals = size >= 99.95 ? 0 : size >= 9.995 ? 1 : 2;
-    if (size >= 1e9) {
-        (void)snprintf(text, REPORT_VALUE_BYTES, "%.3g %s%s", value, prefix, unit);
-    } else if (size == floor(size) && size < 1000) {
-        (void)snprintf(text, REPORT_VALUE_BYTES, "%.0f %s%s", value, prefix, unit);
-    } else {
-        (void)snprintf(text, REPORT_VALUE_BYTES, "%.*f %s%s", decimals, value, prefix, unit);
-    }
-    size_t length = strlen(text);
-    if (length > 0 && text[length - 1] == ' ') {
-        text[length - 1] = '\0';
-    }
+    const char *gap = prefix[0] != '\0' || unit[0] != '\0' ? " " : "";
+    (void)snprintf(text, REPORT_VALUE_BYTES,
+                   size >= 99.95 && size < 1e9 ? "%.0f%s%s%s" : "%.3g%s%s%s", value, gap, prefix,
+                   unit);
 }
 
 struct step {
