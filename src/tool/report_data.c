@@ -152,8 +152,8 @@ struct report_measurement *report_measurement(struct report_run *run, const char
     }
     struct report_measurement *m = report_alloc(run, sizeof *m);
     *m = fresh;
-    struct report_measurement **slot =
-        report_append(run, &run->measurements, &run->measurement_count, sizeof *run->measurements);
+    struct report_measurement **slot = report_append(
+        run, &run->measurements, &run->measurement_count, sizeof(struct report_measurement *));
     *slot = m;
     return m;
 }

@@ -2,7 +2,7 @@
  * Which pictures a run has: by the question that a benchmark's name begins with. Lines of a picture are the
  * pools; whatever else a name says makes a picture of its own.
  */
-#include "tool/report_gnuplot.h"
+#include "tool/report_pictures.h"
 #include "tool/report_page.h"
 #include "tool/report_plot.h"
 #include "tool/report_unit.h"
@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { POOLS_MAX = 24, TITLE_BYTES = 400 };
+enum { POOLS_MAX = 24 };
 
 /* On a linear axis all but the last of values that far from one another would be one. */
 static const double far_apart = 20;
@@ -23,15 +23,8 @@ struct pictures {
     unsigned count;
 };
 
-/* Measurements whose names differ only in two of their parts. */
-struct group {
-    const char *name;
-    struct report_measurement **members;
-    size_t member_count;
-};
-
-static size_t make_groups(struct report_run *run, const char *question, const char *key,
-                          struct group **groups)
+size_t report_groups(struct report_run *run, const char *question, const char *key,
+                     const char *other_key, struct report_group **groups)
 {
     size_t count = 0;
     *groups = NULL;
@@ -40,25 +33,24 @@ static size_t make_groups(struct report_run *run, const char *question, const ch
         if (strcmp(m->question, question) != 0 || m->round_count == 0) {
             continue;
         }
-        bool matrix = strcmp(key, "from") == 0;
-        const char *name = report_name_without(run, m, key, matrix ? "to" : "pool");
+        const char *name = report_name_without(run, m, key, other_key);
         size_t at = 0;
         while (at < count && strcmp((*groups)[at].name, name) != 0) {
             at++;
         }
         if (at == count) {
-            struct group *group = report_append(run, groups, &count, sizeof **groups);
-            *group = (struct group){.name = name};
+            struct report_group *group = report_append(run, groups, &count, sizeof **groups);
+            *group = (struct report_group){.name = name};
         }
-        struct group *group = &(*groups)[at];
-        struct report_measurement **member =
-            report_append(run, &group->members, &group->member_count, sizeof *group->members);
+        struct report_group *group = &(*groups)[at];
+        struct report_measurement **member = report_append(
+            run, &group->members, &group->member_count, sizeof(struct report_measurement *));
         *member = m;
     }
     return count;
 }
 
-static size_t group_pools(const struct group *group, const char *pools[POOLS_MAX])
+static size_t group_pools(const struct report_group *group, const char *pools[POOLS_MAX])
 {
     size_t count = 0;
     for (size_t i = 0; i < group->member_count; i++) {
@@ -125,12 +117,11 @@ static void add_point(struct plot_line *line, double x, struct report_summary y,
     line->high[at] = y.high * factor;
 }
 
-static void begin_figure(struct pictures *p, const char *kind, const char *title,
-                         const char *caption)
+void report_begin_figure(FILE *out, const char *kind, const char *title, const char *caption)
 {
-    (void)fprintf(p->out, "<figure class=\"%s\">\n<figcaption><b>", kind);
-    report_html(p->out, title);
-    (void)fprintf(p->out, "</b><br>%s</figcaption>\n", caption);
+    (void)fprintf(out, "<figure class=\"%s\">\n<figcaption><b>", kind);
+    report_html(out, title);
+    (void)fprintf(out, "</b><br>%s</figcaption>\n", caption);
 }
 
 static void draw(struct pictures *p, struct plot *plot, const char *title, const char *caption)
@@ -141,7 +132,7 @@ static void draw(struct pictures *p, struct plot *plot, const char *title, const
     plot->number = ++p->count;
     plot->title = title;
     char *svg = report_plot(plot);
-    begin_figure(p, "plot", title, caption);
+    report_begin_figure(p->out, "plot", title, caption);
     (void)fputs(svg != NULL ? svg : "<p>gnuplot could not draw this; the tables have it.</p>",
                 p->out);
     (void)fputs("</figure>\n", p->out);
@@ -191,7 +182,7 @@ static size_t mark_values(const struct plot_line *lines, size_t count, struct pl
     return mark_count;
 }
 
-static void draw_curve(struct pictures *p, const struct group *group, struct curve *curve)
+static void draw_curve(struct pictures *p, const struct report_group *group, struct curve *curve)
 {
     const char *pools[POOLS_MAX];
     struct plot_line lines[POOLS_MAX + 1];
@@ -235,7 +226,7 @@ static void draw_curve(struct pictures *p, const struct group *group, struct cur
         lines[line_count].low = NULL;
         line_count++;
     }
-    char title[TITLE_BYTES];
+    char title[REPORT_TITLE_BYTES];
     (void)snprintf(title, sizeof title, "%s: %s against %s", group->name, curve->y.label,
                    curve->x.label);
     struct plot plot = {.x = curve->x, .y = curve->y, .lines = lines, .line_count = line_count};
@@ -244,8 +235,8 @@ static void draw_curve(struct pictures *p, const struct group *group, struct cur
 
 static void draw_throughput(struct pictures *p, const char *question)
 {
-    struct group *groups;
-    size_t count = make_groups(p->run, question, "producers", &groups);
+    struct report_group *groups;
+    size_t count = report_groups(p->run, question, "producers", "pool", &groups);
     for (size_t g = 0; g < count; g++) {
         const struct report_measurement *first = groups[g].members[0];
         for (size_t i = 0; i < first->figure_count; i++) {
@@ -268,8 +259,8 @@ static void draw_throughput(struct pictures *p, const char *question)
 
 static void draw_overload(struct pictures *p, const char *question)
 {
-    struct group *groups;
-    size_t count = make_groups(p->run, question, "rate", &groups);
+    struct report_group *groups;
+    size_t count = report_groups(p->run, question, "rate", "pool", &groups);
     for (size_t g = 0; g < count; g++) {
         struct curve completed = {
             .x_key = "offered_per_s",
@@ -310,8 +301,8 @@ static void percentile_line(struct plot_line *line, const struct report_measurem
     }
 }
 
-static void draw_percentile_group(struct pictures *p, const struct group *group, const char *prefix,
-                                  size_t prefix_bytes)
+static void draw_percentile_group(struct pictures *p, const struct report_group *group,
+                                  const char *prefix, size_t prefix_bytes)
 {
     static const struct plot_mark marks[] = {
         {1 / 0.5, "50 %"},     {1 / 0.1, "90 %"},       {1 / 0.01, "99 %"},
@@ -326,7 +317,7 @@ static void draw_percentile_group(struct pictures *p, const struct group *group,
         percentile_line(&lines[count], m, prefix, prefix_bytes);
         count += lines[count].count > 1;
     }
-    char title[TITLE_BYTES];
+    char title[REPORT_TITLE_BYTES];
     (void)snprintf(title, sizeof title, "%s: %.*s%slatency by percentile", group->name,
                    (int)prefix_bytes, prefix, prefix_bytes > 0 ? " " : "");
     struct plot plot = {
@@ -345,8 +336,8 @@ static void draw_percentile_group(struct pictures *p, const struct group *group,
 
 static void draw_percentiles(struct pictures *p, const char *question)
 {
-    struct group *groups;
-    size_t count = make_groups(p->run, question, "pool", &groups);
+    struct report_group *groups;
+    size_t count = report_groups(p->run, question, "pool", "pool", &groups);
     for (size_t g = 0; g < count; g++) {
         const struct report_measurement *first = groups[g].members[0];
         const char *done[REPORT_FIGURES_MAX];
@@ -397,7 +388,7 @@ static void draw_tracks(struct pictures *p)
             waiting[i] = quota[i];
             waiting[i].y = track->waiting;
         }
-        char title[TITLE_BYTES];
+        char title[REPORT_TITLE_BYTES];
         struct plot plot = {
             .x = {.label = "seconds", .key = "s", .from_zero = true},
             .y = {.label = "quota: tasks that may run", .key = "", .from_zero = true},
@@ -413,102 +404,6 @@ static void draw_tracks(struct pictures *p)
     }
 }
 
-/* The name of a row or column: the part's value. Returns how many there are. */
-static size_t matrix_names(const struct group *group, const char *part, const char *names[64])
-{
-    size_t count = 0;
-    for (size_t i = 0; i < group->member_count; i++) {
-        const char *name = report_part(group->members[i], part);
-        size_t at = 0;
-        while (name != NULL && at < count && strcmp(names[at], name) != 0) {
-            at++;
-        }
-        if (name != NULL && at == count && count < 64) {
-            names[count++] = name;
-        }
-    }
-    return count;
-}
-
-static double matrix_value(const struct group *group, const char *from, const char *to,
-                           const char *key)
-{
-    for (size_t i = 0; i < group->member_count; i++) {
-        const struct report_measurement *m = group->members[i];
-        const char *row = report_part(m, "from");
-        const char *column = report_part(m, "to");
-        const double *values = report_values(m, key);
-        if (row != NULL && column != NULL && values != NULL && strcmp(row, from) == 0 &&
-            strcmp(column, to) == 0) {
-            return report_summarize(values, m->round_count).median;
-        }
-    }
-    return NAN;
-}
-
-/* A table with a shade per cell rather than an image: it can be read aloud, copied and printed, and
- * needs no program. */
-static void draw_matrix(struct pictures *p, const struct group *group, const char *key)
-{
-    const char *rows[64];
-    const char *columns[64];
-    size_t row_count = matrix_names(group, "from", rows);
-    size_t column_count = matrix_names(group, "to", columns);
-    double low = INFINITY;
-    double high = -INFINITY;
-    for (size_t i = 0; i < row_count * column_count; i++) {
-        double value = matrix_value(group, rows[i / column_count], columns[i % column_count], key);
-        low = fmin(low, value);
-        high = fmax(high, value);
-    }
-    if (row_count * column_count < 2) {
-        return;
-    }
-    enum report_direction direction = report_direction(key);
-    char title[TITLE_BYTES];
-    (void)snprintf(title, sizeof title, "%s: %s", group->name, key);
-    begin_figure(p, "matrix", title,
-                 direction == REPORT_MORE_IS_BETTER   ? "More is better, and has more colour."
-                 : direction == REPORT_LESS_IS_BETTER ? "Less is better; more has more colour."
-                                                      : "More has more colour.");
-    (void)fputs("<table class=\"heat\">\n<caption>From the row's node to the column's", p->out);
-    (void)fputs("</caption>\n<thead><tr><td></td>", p->out);
-    for (size_t c = 0; c < column_count; c++) {
-        (void)fputs("<th scope=\"col\">to ", p->out);
-        report_html(p->out, columns[c]);
-        (void)fputs("</th>", p->out);
-    }
-    (void)fputs("</tr></thead>\n<tbody>\n", p->out);
-    for (size_t r = 0; r < row_count; r++) {
-        (void)fputs("<tr><th scope=\"row\">from ", p->out);
-        report_html(p->out, rows[r]);
-        (void)fputs("</th>", p->out);
-        for (size_t c = 0; c < column_count; c++) {
-            char text[REPORT_VALUE_BYTES];
-            double value = matrix_value(group, rows[r], columns[c], key);
-            double share = high > low && !isnan(value) ? (value - low) / (high - low) : 0;
-            report_format(text, key, value);
-            (void)fprintf(p->out, "<td style=\"--shade:%.2f\">%s</td>", 0.05 + 0.55 * share, text);
-        }
-        (void)fputs("</tr>\n", p->out);
-    }
-    (void)fputs("</tbody></table></figure>\n", p->out);
-}
-
-static void draw_matrices(struct pictures *p, const char *question)
-{
-    struct group *groups;
-    size_t count = make_groups(p->run, question, "from", &groups);
-    for (size_t g = 0; g < count; g++) {
-        const struct report_measurement *first = groups[g].members[0];
-        for (size_t i = 0; i < first->figure_count; i++) {
-            if (!report_is_beside(first->figures[i].key)) {
-                draw_matrix(p, &groups[g], first->figures[i].key);
-            }
-        }
-    }
-}
-
 void report_pictures(FILE *out, struct report_run *run, bool gnuplot)
 {
     static const struct {
@@ -516,11 +411,12 @@ void report_pictures(FILE *out, struct report_run *run, bool gnuplot)
         void (*draw)(struct pictures *pictures, const char *question);
     } questions[] = {
         {"submit", draw_throughput}, {"wake", draw_percentiles},  {"round_trip", draw_percentiles},
-        {"mixed", draw_percentiles}, {"overload", draw_overload}, {"nodes", draw_matrices},
+        {"mixed", draw_percentiles}, {"overload", draw_overload},
     };
     struct pictures pictures = {.out = out, .run = run, .gnuplot = gnuplot};
     for (size_t i = 0; i < sizeof questions / sizeof *questions; i++) {
         questions[i].draw(&pictures, questions[i].question);
     }
+    report_matrices(out, run, "nodes");
     draw_tracks(&pictures);
 }

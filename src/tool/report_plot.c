@@ -28,7 +28,8 @@ struct range {
 
 static bool shown(const struct plot_axis *axis, double value)
 {
-    return isfinite(value) && (!axis->log || value > 0);
+    /* What is beyond would take the ends of the axis out of what a double can hold. */
+    return fabs(value) < 1e300 && (!axis->log || value > 1e-300);
 }
 
 static bool point_shown(const struct plot *plot, const struct plot_line *line, size_t i)
@@ -98,11 +99,13 @@ static size_t choose_marks(const struct plot_axis *axis, bool bottom, struct ran
     size_t count = 0;
     double span = range.high - range.low;
     if (axis->log) {
-        double decades = log10(range.high / range.low);
+        int first = (int)floor(log10(range.low));
+        int last = (int)log10(range.high);
+        int decades = last - first;
         /* Powers of ten alone, or with twos and fives between, or only each so many. */
-        double every = ceil(decades / 12);
-        for (double e = floor(log10(range.low)); e <= log10(range.high); e += every) {
-            for (int i = 0; i < (decades > (bottom ? 2 : 4) ? 1 : 3); i++) {
+        bool alone = decades > (bottom ? 2 : 4);
+        for (int e = first; e <= last; e += 1 + decades / 12) {
+            for (int i = 0; i < (alone ? 1 : 3); i++) {
                 double at = pow(10, e) * (i == 0 ? 1 : i == 1 ? 2 : 5);
                 if (at >= range.low && at <= range.high) {
                     count = add_mark(marks, count, axis->key, at);
@@ -116,7 +119,7 @@ static size_t choose_marks(const struct plot_axis *axis, bool bottom, struct ran
     double step = pow(10, floor(log10(span / most)));
     step *= span / step > 5 * most ? 10 : span / step > 2 * most ? 5 : span / step > most ? 2 : 1;
     double first = ceil(range.low / step);
-    for (double i = 0; count < MARKS_MAX && (first + i) * step <= range.high; i++) {
+    for (int i = 0; i < MARKS_MAX && (first + i) * step <= range.high; i++) {
         count = add_mark(marks, count, axis->key, (first + i) * step + 0.0); /* no -0 */
     }
     return count;

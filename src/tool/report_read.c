@@ -11,7 +11,7 @@
 #include <string.h>
 
 /* A minute of overload is a megabyte; a file beyond this is something else. */
-enum { FILE_BYTES_MAX = 64 * 1024 * 1024, FACT_BYTES_MAX = 400 };
+enum { FIRST_BYTES = 1 << 20, FILE_BYTES_MAX = 64 << 20, FACT_BYTES_MAX = 400 };
 
 struct format {
     bool (*recognise)(const json_t *root);
@@ -205,40 +205,34 @@ struct report_source *report_add_source(struct report_reader *reader)
     return source;
 }
 
-/* The whole file, or NULL with reader->error. */
-static char *slurp(struct report_reader *reader, size_t *bytes)
+/* The whole file with a NUL behind it, or NULL with reader->error. */
+static char *slurp(struct report_reader *reader, FILE *in, size_t *bytes)
 {
-    FILE *in = fopen(reader->path, "re");
-    char *text = NULL;
-    size_t room = 0;
+    size_t room = FIRST_BYTES;
+    char *text = malloc(room + 1);
     *bytes = 0;
-    while (in != NULL && !ferror(in) && !feof(in)) {
-        if (*bytes == room) {
-            room = room > 0 ? 2 * room : 64 * 1024;
-            char *larger = room <= 2 * (size_t)FILE_BYTES_MAX ? realloc(text, room + 1) : NULL;
-            if (larger == NULL) {
-                (void)snprintf(reader->error, sizeof reader->error,
-                               "%s:1: larger than a result can be (%d MiB)", reader->path,
-                               FILE_BYTES_MAX / 1024 / 1024);
-                free(text);
-                (void)fclose(in);
-                return NULL;
-            }
-            text = larger;
-        }
+    while (text != NULL) {
         *bytes += fread(text + *bytes, 1, room - *bytes, in);
+        if (*bytes < room || *bytes > FILE_BYTES_MAX) {
+            break;
+        }
+        room *= 2;
+        char *larger = realloc(text, room + 1);
+        if (larger == NULL) {
+            free(text);
+        }
+        text = larger;
     }
-    if (in == NULL || ferror(in)) {
-        (void)snprintf(reader->error, sizeof reader->error, "%s: %s", reader->path,
-                       strerror(errno));
+    const char *reason = text == NULL              ? "no memory for it"
+                         : ferror(in)              ? strerror(errno)
+                         : *bytes > FILE_BYTES_MAX ? "larger than 64 MiB, which no result is"
+                                                   : NULL;
+    if (reason != NULL) {
+        (void)snprintf(reader->error, sizeof reader->error, "%s: %s", reader->path, reason);
         free(text);
-        text = NULL;
-    } else {
-        text[*bytes] = '\0';
+        return NULL;
     }
-    if (in != NULL) {
-        (void)fclose(in);
-    }
+    text[*bytes] = '\0';
     return text;
 }
 
@@ -257,8 +251,14 @@ static int read_root(struct report_reader *reader, const json_t *root)
 int report_read(struct report_reader *reader, struct report_run *run, const char *path)
 {
     *reader = (struct report_reader){.run = run, .path = path};
+    FILE *in = fopen(path, "re");
+    if (in == NULL) {
+        (void)snprintf(reader->error, sizeof reader->error, "%s: %s", path, strerror(errno));
+        return -1;
+    }
     size_t bytes = 0;
-    reader->text = slurp(reader, &bytes);
+    reader->text = slurp(reader, in, &bytes);
+    (void)fclose(in);
     if (reader->text == NULL) {
         return -1;
     }
