@@ -17,7 +17,7 @@ struct report_group {
     size_t member_count;
 };
 
-/* Those of a question that were measured; the key itself where only one part is to be left out. */
+/* Those of a question that were measured. Names are without two parts, which may be the same. */
 size_t report_groups(struct report_run *run, const char *question, const char *key,
                      const char *other_key, struct report_group **groups);
 

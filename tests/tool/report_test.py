@@ -16,7 +16,7 @@ VOID = {"meta", "br", "link", "img", "hr", "input"}
 
 
 def run(*arguments, expect=0, **environment):
-    result = subprocess.run([program, "report", *arguments], capture_output=True, text=True,
+    result = subprocess.run([program, "report", *arguments], capture_output=True, text=True, cwd=work,
                             env={**os.environ, **environment}, timeout=100)
     assert result.returncode == expect, (arguments, result)
     return result
@@ -123,7 +123,13 @@ def test_pictures():
     pictures = re.findall(r"<svg.*?</svg>", page.source, re.S)
     for picture in pictures[:4]:
         assert "rgb(213,  94,   0)" in picture
-        assert picture.count("stroke-width=\"3.50\"") > 0
+        assert "stroke-width=\"3.50\"" in picture
+    # Files come in any order; a line goes from left to right.
+    for picture in pictures[:4]:
+        lines = re.findall(r"M[0-9.]+,[0-9.]+(?:\s+L[0-9.]+,[0-9.]+)+", picture)
+        longest = max(lines, key=lambda line: line.count("L"))
+        x = [float(number) for number in re.findall(r"([0-9.]+),", longest)]
+        assert len(x) > 3 and x == sorted(x), x
 
 
 def verdicts(output):
@@ -166,10 +172,10 @@ def test_compare():
 
 def test_hostile():
     """Names that would be markup, or commands to gnuplot, are text."""
-    evil = "</td><script>alert(1)</script>\" onload='x' & '`touch " + work + "/ran`' \\n \u00e9\n\nquit\n"
+    evil = "</td><script>alert(1)</script>\" onload='x' & '.`touch ran`.' \\n \u00e9\n!touch ran\n"
     bad = evil.replace("/", ":")
-    entries = [{"name": f"submit/producers:{n}/pool:{bad}", evil: 1, "tasks_per_s": n, "p50_ns": 1e300}
-               for n in (1, 2, 1e308)]
+    entries = [{"name": f"submit/producers:{n}/x:{bad}/pool:{bad}", evil: 1, "tasks_per_s": n,
+                "p50_ns": 1e300} for n in (1, 2, 1e308)]
     entries += [{"name": f"wake/pool:{bad}{i}", "p50_ns": 1, "p99_ns": -i, "p999_ns": 0} for i in range(40)]
     entries += [{"name": f"nodes/from:{bad}/to:{i}", "x_ns": i} for i in range(3)]
     entries += [{"name": bad, "error_occurred": True, "error_message": evil}]
@@ -181,6 +187,9 @@ def test_hostile():
         assert "script" not in dict(page.tags)
         assert "<script>alert(1)" in page.text
         assert not os.path.exists(os.path.join(work, "ran"))
+        assert "gnuplot could not" not in page.text
+        if shutil.which("gnuplot") is not None:
+            assert any("\" onload='x'" in label for label in page.pictures()), page.pictures()
 
 
 def test_mistakes():
