@@ -73,15 +73,25 @@ void report_divide(const double *values, const double *others, size_t count, dou
     }
 }
 
-static double resampled_median(struct npi_prng *prng, const double *values, size_t count)
+/* As many values are drawn as there are. They are counted instead of sorted, since they come from a list
+ * that is sorted already. */
+static double resampled_median(struct npi_prng *prng, const double *sorted, size_t count)
 {
-    double drawn[REPORT_ROUNDS_MAX];
+    unsigned drawn[REPORT_ROUNDS_MAX];
+    memset(drawn, 0, count * sizeof *drawn);
     for (size_t i = 0; i < count; i++) {
-        drawn[i] = values[npi_prng_below(prng, (uint32_t)count)];
+        drawn[npi_prng_below(prng, (uint32_t)count)]++;
     }
-    // cppcheck-suppress uninitvar ; there are values
-    qsort(drawn, count, sizeof *drawn, by_value);
-    return quantile(drawn, count, 0.5);
+    size_t below = 0; /* the two in the middle, which are one when the count is odd */
+    size_t above = 0;
+    size_t seen = drawn[0];
+    for (; seen <= (count - 1) / 2; seen += drawn[below]) {
+        below++;
+    }
+    for (above = below; seen <= count / 2; seen += drawn[above]) {
+        above++;
+    }
+    return (sorted[below] + sorted[above]) / 2;
 }
 
 static enum report_verdict verdict_of(const struct report_change *change,
