@@ -157,6 +157,17 @@ def test_compare():
     run("--compare", old, new, "--fail-on-slower", "--least", "40")
     run("--compare", old, new, "--least", "x", expect=2)
 
+    # A figure that is gone is not passed over.
+    less = os.path.join(work, "less.json")
+    with open(new, encoding="utf-8") as f:
+        run_less = json.load(f)
+    for entry in run_less["benchmarks"]:
+        entry.pop("p99_ns", None)
+    with open(less, "w", encoding="utf-8") as f:
+        json.dump(run_less, f)
+    assert re.search(r"wake/pool:numapool +p99_ns +only in the older run", run("--compare", old, less).stdout)
+    assert re.search(r"wake/pool:numapool +p99_ns +only in the newer run", run("--compare", less, old).stdout)
+
     page = page_of("--compare", old, new)
     assert "older: bench-old.json" in page.text and "slower" in page.text
     assert "drift of the machine cancels out" in page.text
@@ -192,6 +203,23 @@ def test_hostile():
             assert any("\" onload='x'" in label for label in page.pictures()), page.pictures()
 
 
+def test_gnuplot():
+    """Programs of that name that do something else."""
+    def with_gnuplot(script):
+        path = os.path.join(work, "gnuplot")
+        with open(path, "w", encoding="utf-8") as f:
+            f.write("#!/bin/sh\n" + script)
+        os.chmod(path, 0o755)
+        return page_of(file("bench-new.json"), PATH=work + ":/bin:/usr/bin")
+
+    assert "apt install gnuplot-nox" in with_gnuplot("exit 3").text
+    assert "apt install gnuplot-nox" in with_gnuplot("kill -9 $$").text
+    for script in ["", "echo '<svg> no end'", "cat; echo '</svg>'"]:
+        page = with_gnuplot(script)
+        assert "gnuplot could not draw this" in page.text and page.count("svg") == 0, script
+    assert with_gnuplot("cat >/dev/null; echo '<?xml?><svg a=\"b\"></svg>'").count("svg") == 2
+
+
 def test_mistakes():
     path = os.path.join(work, "bad.json")
     page = os.path.join(work, "none.html")
@@ -204,6 +232,8 @@ def test_mistakes():
     run(file("bench-new.json"), expect=2)
     run("-o", page, expect=2)
     run(file("bench-new.json"), "-o", work + "/nowhere/page.html", expect=2)
+    run(*[file("bench-new.json")] * 65, "-o", page, expect=2)
+    assert "--compare=OLDER" in run("--help").stdout
     if os.path.exists("/dev/full"):
         result = run(file("overload-5000.json"), "-o", "/dev/full", expect=2, PATH=work)
         assert "could not be written whole" in result.stderr, result

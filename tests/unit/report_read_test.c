@@ -123,10 +123,17 @@ static void test_time_where_nothing_else(void **state)
 {
     (void)state;
     struct report_run run = {0};
-    must_read(&run, "{\"benchmarks\": [{\"name\": \"BM_x/8\", \"real_time\": 2, \"cpu_time\": 1,"
-                    " \"time_unit\": \"us\"}]}");
+    must_read(&run,
+              "{\"benchmarks\": [{\"name\": \"BM_x/8\", \"real_time\": 2, \"cpu_time\": 1,"
+              " \"time_unit\": \"us\"}, {\"name\": \"b\", \"real_time\": 3, \"time_unit\": \"s\"},"
+              " {\"name\": \"c\", \"real_time\": 4}, {\"name\": \"d\", \"skipped\": true,"
+              " \"skip_message\": \"why\"}, {\"name\": \"e\", \"error_occurred\": true}]}");
     assert_string_equal(run.measurements[0]->name, "BM_x/8");
     assert_true(report_values(run.measurements[0], "real_time_us")[0] == 2);
+    assert_true(report_values(run.measurements[1], "real_time_s")[0] == 3);
+    assert_true(report_values(run.measurements[2], "real_time_ns")[0] == 4);
+    assert_string_equal(run.measurements[3]->why_not, "why");
+    assert_string_equal(run.measurements[4]->why_not, "no reason given");
     report_run_fini(&run);
 }
 
@@ -253,21 +260,44 @@ static void test_no_file(void **state)
     report_run_fini(&run);
 }
 
-static void test_too_many(void **state)
+/* `count` times `entry`, in which # is the index, between two other texts. */
+static void must_fail_repeated(const char *before, const char *entry, int count, const char *after,
+                               const char *says)
 {
-    (void)state;
     char *text = NULL;
     size_t bytes = 0;
     FILE *out = open_memstream(&text, &bytes);
     assert_non_null(out);
-    (void)fputs("{\"benchmarks\": [", out);
-    for (int i = 0; i <= REPORT_MEASUREMENTS_MAX; i++) {
-        (void)fprintf(out, "%s\n{\"name\": \"a/b:%d\", \"p50_ns\": 1}", i > 0 ? "," : "", i);
+    (void)fputs(before, out);
+    for (int i = 0; i < count; i++) {
+        const char *number = strchr(entry, '#');
+        int ahead = (int)strcspn(entry, "#");
+        (void)fprintf(out, "%s\n%.*s", i > 0 ? "," : "", ahead, entry);
+        if (number != NULL) {
+            (void)fprintf(out, "%d%s", i, number + 1);
+        }
     }
-    (void)fputs("]}", out);
+    (void)fputs(after, out);
     assert_int_equal(fclose(out), 0);
-    must_fail(text, bytes, "2002: more than 2000 benchmarks");
+    must_fail(text, bytes, says);
     free(text);
+}
+
+static void test_too_many(void **state)
+{
+    (void)state;
+    must_fail_repeated("{\"benchmarks\": [", "{\"name\": \"a/b:#\", \"p50_ns\": 1}",
+                       REPORT_MEASUREMENTS_MAX + 1, "]}", "2002: more than 2000 benchmarks");
+    must_fail_repeated("{\"benchmarks\": [", "{\"name\": \"a\", \"p50_ns\": 1}",
+                       REPORT_ROUNDS_MAX + 1, "]}", "1002: more than 1000 rounds of \"a\"");
+    must_fail_repeated("{\"benchmarks\": [{\"name\": \"a\",", "\"x#\": 1", REPORT_FIGURES_MAX + 1,
+                       "}]}", "102: more than 100 figures");
+    must_fail_repeated(OVERLOAD, "{\"name\": \"a\", \"measured\": true}", REPORT_ROUNDS_MAX + 1,
+                       "]}", "1005: more than 1000 rounds of overload");
+    /* Longer than what is read at first. */
+    must_fail_repeated("[",
+                       "\"a text of some length, so that a million of bytes comes together #\"",
+                       40000, "]", "1: neither \"benchmarks\"");
 }
 
 static int make_path(void **state)
