@@ -128,6 +128,10 @@ static int report(const struct arguments *a, struct report_run *older, struct re
     if (a->older.count > 0) {
         report_compare(older, newer, &comparison);
         report_compare_text(stdout, &comparison);
+        if (fflush(stdout) != 0) {
+            tool_complain("the verdicts could not be written: %s", strerror(errno));
+            return TOOL_USAGE;
+        }
         page.older = older;
         page.comparison = &comparison;
     }

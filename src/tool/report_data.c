@@ -6,6 +6,7 @@
 #include "tool/tool.h"
 
 #include <math.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -62,6 +63,21 @@ static char *copy_bytes(struct report_run *run, const char *text, size_t bytes)
 char *report_copy(struct report_run *run, const char *text)
 {
     return copy_bytes(run, text, strlen(text));
+}
+
+char *report_print(struct report_run *run, const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    int bytes = vsnprintf(NULL, 0, format, arguments);
+    va_end(arguments);
+    char *text = report_alloc(run, bytes > 0 ? (size_t)bytes + 1 : 1);
+    if (bytes > 0) {
+        va_start(arguments, format);
+        (void)vsnprintf(text, (size_t)bytes + 1, format, arguments);
+        va_end(arguments);
+    }
+    return text;
 }
 
 /* Doubles at powers of two, so that no list needs a word for its capacity. */

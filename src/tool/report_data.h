@@ -70,6 +70,8 @@ void report_run_fini(struct report_run *run);
 /* Zeroed memory that lives as long as the run. */
 void *report_alloc(struct report_run *run, size_t bytes);
 char *report_copy(struct report_run *run, const char *text);
+char *report_print(struct report_run *run, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
 
 /* One more element of a list in the run's memory; *list moves. */
 void *report_append(struct report_run *run, void *list, size_t *count, size_t element_bytes);

@@ -46,7 +46,8 @@ static double matrix_value(const struct report_group *group, const char *from, c
 
 /* A table with a shade per cell rather than an image: it can be read aloud, copied and printed, and
  * needs no program. */
-static void draw_matrix(FILE *out, const struct report_group *group, const char *key)
+static void draw_matrix(FILE *out, struct report_run *run, const struct report_group *group,
+                        const char *key)
 {
     const char *rows[NODES_MAX];
     const char *columns[NODES_MAX];
@@ -63,8 +64,7 @@ static void draw_matrix(FILE *out, const struct report_group *group, const char 
         return;
     }
     enum report_direction direction = report_direction(key);
-    char title[REPORT_TITLE_BYTES];
-    (void)snprintf(title, sizeof title, "%s: %s", group->name, key);
+    const char *title = report_print(run, "%s: %s", group->name, key);
     report_begin_figure(out, "matrix", title,
                         direction == REPORT_MORE_IS_BETTER ? "More is better, and has more colour."
                         : direction == REPORT_LESS_IS_BETTER
@@ -102,7 +102,7 @@ void report_matrices(FILE *out, struct report_run *run, const char *question)
         const struct report_measurement *first = groups[g].members[0];
         for (size_t i = 0; i < first->figure_count; i++) {
             if (!report_is_beside(first->figures[i].key)) {
-                draw_matrix(out, &groups[g], first->figures[i].key);
+                draw_matrix(out, run, &groups[g], first->figures[i].key);
             }
         }
     }

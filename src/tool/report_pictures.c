@@ -226,9 +226,8 @@ static void draw_curve(struct pictures *p, const struct report_group *group, str
         lines[line_count].low = NULL;
         line_count++;
     }
-    char title[REPORT_TITLE_BYTES];
-    (void)snprintf(title, sizeof title, "%s: %s against %s", group->name, curve->y.label,
-                   curve->x.label);
+    const char *title =
+        report_print(p->run, "%s: %s against %s", group->name, curve->y.label, curve->x.label);
     struct plot plot = {.x = curve->x, .y = curve->y, .lines = lines, .line_count = line_count};
     draw(p, &plot, title, curve->caption);
 }
@@ -317,9 +316,8 @@ static void draw_percentile_group(struct pictures *p, const struct report_group 
         percentile_line(&lines[count], m, prefix, prefix_bytes);
         count += lines[count].count > 1;
     }
-    char title[REPORT_TITLE_BYTES];
-    (void)snprintf(title, sizeof title, "%s: %.*s%slatency by percentile", group->name,
-                   (int)prefix_bytes, prefix, prefix_bytes > 0 ? " " : "");
+    const char *title = report_print(p->run, "%s: %.*s%slatency by percentile", group->name,
+                                     (int)prefix_bytes, prefix, prefix_bytes > 0 ? " " : "");
     struct plot plot = {
         .x = {.label = "percentile",
               .log = true,
@@ -378,8 +376,8 @@ static void draw_tracks(struct pictures *p)
         struct plot_line *waiting = report_alloc(p->run, count * sizeof *waiting);
         for (size_t i = 0; i < count; i++) {
             struct report_track *track = &run->tracks[first + i];
-            char *name = report_alloc(p->run, 64);
-            (void)snprintf(name, 64, "shard %zu, node %zu", track->shard, track->node);
+            const char *name =
+                report_print(p->run, "shard %zu, node %zu", track->shard, track->node);
             quota[i] = (struct plot_line){.title = name,
                                           .count = track->count,
                                           .x = track->time_s,
@@ -388,19 +386,18 @@ static void draw_tracks(struct pictures *p)
             waiting[i] = quota[i];
             waiting[i].y = track->waiting;
         }
-        char title[REPORT_TITLE_BYTES];
         struct plot plot = {
             .x = {.label = "seconds", .key = "s", .from_zero = true},
             .y = {.label = "quota: tasks that may run", .key = "", .from_zero = true},
             .lines = quota,
             .line_count = count,
         };
-        (void)snprintf(title, sizeof title, "%s: quota of each shard", run->tracks[first].title);
-        draw(p, &plot, title, "Budget moves to where tasks wait; the sum stays within the pool's.");
+        draw(p, &plot, report_print(p->run, "%s: quota of each shard", run->tracks[first].title),
+             "Budget moves to where tasks wait; the sum stays within the pool's.");
         plot.y = (struct plot_axis){.label = "tasks that wait", .key = "", .from_zero = true};
         plot.lines = waiting;
-        (void)snprintf(title, sizeof title, "%s: queue of each shard", run->tracks[first].title);
-        draw(p, &plot, title, "Less is better.");
+        draw(p, &plot, report_print(p->run, "%s: queue of each shard", run->tracks[first].title),
+             "Less is better.");
     }
 }
 

@@ -8,8 +8,6 @@
 
 #include <stdio.h>
 
-enum { REPORT_TITLE_BYTES = 400 };
-
 /* Measurements whose names differ only in two of their parts. */
 struct report_group {
     const char *name;

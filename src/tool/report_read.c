@@ -165,9 +165,7 @@ static void add_fact(struct report_run *run, struct report_source *source, const
 {
     struct report_pair *fact =
         report_append(run, &source->facts, &source->fact_count, sizeof *source->facts);
-    size_t bytes = strlen(prefix) + strlen(key) + 2;
-    char *name = report_alloc(run, bytes);
-    (void)snprintf(name, bytes, "%s%s%s", prefix, prefix[0] != '\0' ? "." : "", key);
+    const char *name = report_print(run, "%s%s%s", prefix, prefix[0] != '\0' ? "." : "", key);
     *fact = (struct report_pair){name, report_copy(run, value)};
 }
 

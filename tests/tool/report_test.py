@@ -237,6 +237,10 @@ def test_mistakes():
     if os.path.exists("/dev/full"):
         result = run(file("overload-5000.json"), "-o", "/dev/full", expect=2, PATH=work)
         assert "could not be written whole" in result.stderr, result
+        with open("/dev/full", "w", encoding="utf-8") as full:
+            result = subprocess.run([program, "report", "--compare"] + [file("overload-5000.json")] * 2,
+                                    stdout=full, timeout=100)
+        assert result.returncode == 2, result
 
 
 try:
