@@ -65,11 +65,17 @@ static size_t group_pools(const struct report_group *group, const char *pools[PO
     return count;
 }
 
-/* The same for a pool in all pictures of a page. Colour 0 is numapool's alone. */
+/* "numapool-spin" and the like. */
+static bool is_variant(const char *pool)
+{
+    return strncmp(pool, "numapool-", strlen("numapool-")) == 0;
+}
+
+/* The same for a pool in all pictures of a page. Colour 0 is numapool's and its variants' alone. */
 static unsigned pool_colour(const struct report_run *run, const char *pool)
 {
-    unsigned colour = 0;
-    if (strcmp(pool, "numapool") == 0) {
+    unsigned colour = 1;
+    if (strcmp(pool, "numapool") == 0 || is_variant(pool)) {
         return REPORT_COLOUR_NUMAPOOL;
     }
     for (size_t i = 0; i < run->measurement_count; i++) {
@@ -81,9 +87,9 @@ static unsigned pool_colour(const struct report_run *run, const char *pool)
         if (strcmp(other, pool) == 0) {
             break;
         }
-        colour += earlier == i && strcmp(other, "numapool") != 0;
+        colour += earlier == i && strcmp(other, "numapool") != 0 && !is_variant(other);
     }
-    return 1 + colour % 6;
+    return colour < REPORT_COLOUR_GUIDE ? colour : 1;
 }
 
 static void begin_line(struct pictures *p, struct plot_line *line, const char *pool,
@@ -93,6 +99,7 @@ static void begin_line(struct pictures *p, struct plot_line *line, const char *p
         .title = pool[0] != '\0' ? pool : "measured",
         .colour = pool_colour(p->run, pool),
         .strong = strcmp(pool, "numapool") == 0,
+        .dashed = is_variant(pool),
         .points = true,
         .x = report_alloc(p->run, point_count * sizeof(double)),
         .y = report_alloc(p->run, point_count * sizeof(double)),
@@ -382,7 +389,7 @@ static void draw_tracks(struct pictures *p)
                                           .count = track->count,
                                           .x = track->time_s,
                                           .y = track->quota,
-                                          .colour = (unsigned)i};
+                                          .colour = (unsigned)(i % REPORT_COLOUR_GUIDE)};
             waiting[i] = quota[i];
             waiting[i].y = track->waiting;
         }

@@ -19,7 +19,7 @@ enum { POINTS_MAX = 800, MARKS_MAX = 40 };
 /* Okabe and Ito's, without yellow, which cannot be seen on white, and in the order of contrast. */
 static const char *const colours[] = {"#D55E00", "#0072B2", "#009E73", "#CC79A7",
                                       "#56B4E9", "#E69F00", "#7F7F7F"};
-enum { COLOURS = sizeof colours / sizeof *colours };
+enum { OTHER_COLOURS = sizeof colours / sizeof *colours - 1 };
 
 struct range {
     double low;
@@ -213,17 +213,21 @@ static void write_script(FILE *script, const struct plot *plot)
             continue;
         }
         bool guide = line->colour == REPORT_COLOUR_GUIDE;
+        /* When colours come round again, dashes and hollow shapes tell lines apart. */
+        bool again = line->colour > OTHER_COLOURS;
+        unsigned shade = line->colour == 0 ? 0 : 1 + (line->colour - 1) % OTHER_COLOURS;
         (void)fprintf(script, "%s$d%zu using 1:2%s with %s lc rgb '%s' lw %s dt %d", before, i,
                       line->low != NULL ? ":3:4" : "",
                       line->low != NULL ? "yerrorlines"
                       : line->points    ? "linespoints"
                                         : "lines",
-                      guide ? "#7F7F7F" : colours[line->colour % COLOURS],
-                      line->strong ? "3.5" : "1.7", guide ? 3 : 1);
+                      guide ? "#7F7F7F" : colours[shade], line->strong ? "3.5" : "1.7",
+                      guide                   ? 3
+                      : again || line->dashed ? 2
+                                              : 1);
         if (line->points) {
-            /* Filled shapes, so that a line is known without its colour too. */
-            static const int shapes[] = {7, 5, 9, 11, 13, 15, 4};
-            (void)fprintf(script, " pt %d ps %s", shapes[line->colour % COLOURS],
+            static const int filled[] = {7, 5, 9, 11, 13, 15, 7};
+            (void)fprintf(script, " pt %d ps %s", filled[shade] - (again || line->dashed),
                           line->strong ? "0.8" : "0.6");
         }
         (void)fputs(" title ", script);

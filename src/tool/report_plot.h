@@ -32,8 +32,9 @@ struct plot_line {
     double *y;
     double *low; /* ends of a bar through each point, or NULL */
     double *high;
-    unsigned colour; /* REPORT_COLOUR_... or any number */
+    unsigned colour; /* REPORT_COLOUR_... or any number below GUIDE */
     bool strong;
+    bool dashed;
     bool points;
 };
 

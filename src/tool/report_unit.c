@@ -20,6 +20,7 @@ struct unit {
 /* The first that fits: the longer before the shorter. */
 static const struct unit units[] = {
     {"_offered_per_s", SI, 1, "/s", REPORT_NEITHER}, /* what was asked for */
+    {"_idle", PLAIN, 1, "", REPORT_LESS_IS_BETTER}, /* what a pool without work does all the same */
     {"_gb_per_s", SI, 1e9, "B/s", REPORT_MORE_IS_BETTER},
     {"_bytes_per_s", SI, 1, "B/s", REPORT_MORE_IS_BETTER},
     {"_per_s", SI, 1, "/s", REPORT_MORE_IS_BETTER},

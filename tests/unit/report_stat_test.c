@@ -178,7 +178,8 @@ static void test_directions(void **state)
     (void)state;
     static const char *const more[] = {"tasks_per_s", "stream_gb_per_s"};
     static const char *const less[] = {
-        "p99_ns", "e2e_ms", "cpu_request_us", "cpu_pct", "rss_peak_bytes", "slowdown_p99", "ns"};
+        "p99_ns",       "e2e_ms", "cpu_request_us",     "cpu_pct", "rss_peak_bytes",
+        "slowdown_p99", "ns",     "switches_per_s_idle"};
     static const char *const neither[] = {"completed", "offered_per_s", "cpu_s", "tens"};
     for (size_t i = 0; i < COUNT(more); i++) {
         assert_int_equal(report_direction(more[i]), REPORT_MORE_IS_BETTER);
