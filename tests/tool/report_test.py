@@ -132,6 +132,26 @@ def test_pictures():
         assert len(x) > 3 and x == sorted(x), x
 
 
+def test_pools():
+    """Each of many pools has a line of its own kind; a variant of numapool has its colour."""
+    if shutil.which("gnuplot") is None:
+        print("skipped: no gnuplot, which draws them")
+        sys.exit(77)
+    pools = ["bare", "numapool", "numapool-spin", "a", "b", "c", "d", "e", "f"]
+    path = os.path.join(work, "pools.json")
+    with open(path, "w", encoding="utf-8") as f:
+        json.dump({"benchmarks": [{"name": f"submit/producers:{n}/pool:{pool}", "tasks_per_s": n}
+                                  for pool in pools for n in (1, 2)]}, f)
+    source = page_of(path).source
+    kinds = []
+    for part in re.split(r"<g id=\"[^\"]*plot_[0-9]+\"", source)[1:]:
+        line = re.search(r"<path stroke='(rgb[^']*)'(\s+stroke-dasharray)?", part)
+        kinds.append((line[1], line[2] is not None))
+    assert len(set(kinds)) == len(pools) == len(kinds), kinds
+    assert kinds[1] == ("rgb(213,  94,   0)", False) and kinds[2] == ("rgb(213,  94,   0)", True), kinds
+    assert sum(colour == kinds[1][0] for colour, _ in kinds) == 2, kinds
+
+
 def verdicts(output):
     found = {}
     for line in output.splitlines():
