@@ -13,6 +13,9 @@
 #include <string.h>
 
 static const struct tool_command commands[] = {
+#ifdef NUMAPOOL_TOOL_REPORT
+    {"report", "A page with pictures from measurements, or two runs compared", tool_report},
+#endif
     {NULL, NULL, NULL},
 };
 

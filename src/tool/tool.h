@@ -21,6 +21,8 @@ struct tool_command {
     int (*run)(int argc, char **argv);
 };
 
+int tool_report(int argc, char **argv); /* only where libjansson is */
+
 /* One line on standard error: "numapool NAME: ...". */
 void tool_complain(const char *format, ...) __attribute__((format(printf, 1, 2)));
 

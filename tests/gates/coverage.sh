@@ -16,7 +16,7 @@ find "$dir" -name '*.gcda' -delete
 # Tests of an installation and of documents run code of other builds, or none.
 tests_failed=0
 ctest --test-dir "$dir" --output-on-failure --no-tests=error \
-    -L '^(unit|sim|stress|public|badconf|fault|soak|model|fuzz)$' -E 'consumer|readme|document' "$@" ||
+    -L '^(unit|sim|stress|public|badconf|fault|soak|model|fuzz|tool)$' -E 'consumer|readme|document' "$@" ||
     tests_failed=1
 
 report=(gcovr --root . --object-directory "$dir" --filter src/ --filter topology/)
