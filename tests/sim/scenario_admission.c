@@ -1,7 +1,7 @@
 /* More work than CPUs: deadlines, classes, standing queues. Rows 14, 15 and 20. */
 #include <math.h>
 
-#include "sim/table.h"
+#include "table.h"
 
 int sim_row_deadline(void)
 {

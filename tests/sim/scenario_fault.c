@@ -1,5 +1,5 @@
 /* Things go wrong on the machine: stuck tasks, CPUs taken away. Rows 9 and 10. */
-#include "sim/table.h"
+#include "table.h"
 
 static double constant(double t_s, const void *arg)
 {

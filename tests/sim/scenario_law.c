@@ -1,7 +1,7 @@
 /* One shard, one worker law: rows 1, 2, 3, 13, 18 and 19. */
 #include <math.h>
 
-#include "sim/table.h"
+#include "table.h"
 
 /* 0.32 ms of CPU and 20 ms of waiting: CPUs saturate at CPUs * 20.32 / 0.32 workers. */
 static const double short_cpu_ms = 0.32, short_block_ms = 20.0;

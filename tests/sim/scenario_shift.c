@@ -4,7 +4,7 @@
 #include <stdlib.h>
 
 #include "sim/event.h"
-#include "sim/table.h"
+#include "table.h"
 
 /* CPU time of a task that runs at distance 20. */
 static const double remote_cost = 1.3;

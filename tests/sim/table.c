@@ -1,5 +1,5 @@
 /* Prints the table and runs its rows: one row by number, or all of them. */
-#include "sim/table.h"
+#include "table.h"
 
 #include <stdarg.h>
 #include <stdio.h>
