@@ -2,7 +2,7 @@
  * The JSON writer. Strings are taken as UTF-8; bytes that are not are passed on escaped as if they
  * were Latin-1, so that the file is always valid.
  */
-#include "json.h"
+#include "tool/json.h"
 
 #include <inttypes.h>
 #include <math.h>
