@@ -127,7 +127,7 @@ void sim_source_init(struct sim_source *source, const struct sim_load *loads, si
     source->trace_count = trace_count;
     source->shard_count = shard_count;
     source->next_ns = sim_zeroed(load_count, sizeof *source->next_ns);
-    npi_prng_seed(&source->prng, seed);
+    npi_prng_seed(&source->prng, seed + 13); /* not those of the placement */
     for (size_t i = 0; i < load_count; i++)
         source->next_ns[i] = next_arrival(&loads[i], &source->prng, 0);
 }

@@ -296,7 +296,7 @@ static void begin(struct sim_pool *pool, const struct sim_spec *spec)
     sim_control_init(pool);
     /* Its own random numbers: what is offered does not depend on what becomes of it. */
     sim_source_init(&pool->source, spec->loads, spec->load_count, spec->trace, spec->trace_count,
-                    spec->shard_count, spec->seed + 13);
+                    spec->shard_count, spec->seed);
     expect_arrival(pool);
     for (uint32_t i = 0; i < spec->change_count; i++)
         sim_event_push(&pool->heap, (uint64_t)(spec->changes[i].at_s * 1e9), SIM_EVENT_CHANGE, i,

@@ -13,6 +13,7 @@
 #include <string.h>
 
 static const struct tool_command commands[] = {
+    {"simulate", "predicts what a pool does on a machine under a load", simulate},
     {NULL, NULL, NULL},
 };
 

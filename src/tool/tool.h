@@ -21,6 +21,9 @@ struct tool_command {
     int (*run)(int argc, char **argv);
 };
 
+/* The subcommands. */
+int simulate(int argc, char **argv);
+
 /* One line on standard error: "numapool NAME: ...". */
 void tool_complain(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
