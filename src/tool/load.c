@@ -49,7 +49,7 @@ void load_fini(struct load *load)
         .name = (key), .kind = NPI_SETTING_TEXT, .low = 1, .high = (most)                          \
     }
 
-enum { TOP_DURATION, TOP_SEED, TOP_TRACE, TOP_KEYS };
+enum { TOP_DURATION, TOP_SEED, TOP_TRACE, TOP_STREAM, TOP_CHANGE, TOP_KEYS };
 static const struct npi_setting top_keys[TOP_KEYS] = {
     [TOP_DURATION] = {.name = "duration",
                       .kind = NPI_SETTING_TIME,
@@ -57,6 +57,8 @@ static const struct npi_setting top_keys[TOP_KEYS] = {
                       .high = HOUR_NS},
     [TOP_SEED] = COUNT("seed", INT64_MAX),
     [TOP_TRACE] = TEXT("trace", 4000),
+    [TOP_STREAM] = {.name = "stream"}, /* these two are lists, read by read_list() */
+    [TOP_CHANGE] = {.name = "change"},
 };
 
 /* The first ones are those of enum load_key. */

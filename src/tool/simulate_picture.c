@@ -50,7 +50,7 @@ static void put_rates(const struct sim_result *result, FILE *out)
                 (double)slot->done * per_s, (double)(slot->refused + slot->dropped) * per_s);
     }
     fputs("EOD\n"
-          "set ylabel 'tasks per second'\nset format y '%.2s%c'\nset yrange [0:*]\n"
+          "set ylabel 'tasks per second'\nset format y '%.1s %c'\nset yrange [0:*]\n"
           "plot $rates using 1:2 with lines lw 3 lc rgb '#bbbbbb' title 'offered', "
           "'' using 1:3 with lines lw 2 lc rgb '#1b7837' title 'completed', "
           "'' using 1:4 with lines lw 2 lc rgb '#b2182b' title 'refused or dropped'\n",
@@ -116,7 +116,7 @@ static void put_quotas(const struct sim_result *result, FILE *out)
     if (!lines) {
         fprintf(out,
                 "set ylabel 'shard'\nset format y '%%g'\nset yrange [-0.5:%g]\n"
-                "set colorbox user origin 0.905,0.075 size 0.02,0.22\n"
+                "set colorbox user origin 0.85,0.075 size 0.02,0.22\n"
                 "set cblabel 'quota, workers' offset 1\nset cbrange [0:*]\n"
                 "set palette defined (0 '#f7fbff', 0.5 '#6baed6', 1 '#08306b')\n"
                 "plot $quotas using 1:2:3 with image notitle\n",
@@ -139,15 +139,15 @@ static void put_script(const struct simulation *simulation, const char *terminal
                    simulation->plan->source, simulation->plan->shard_count,
                    simulation->config.workers_max);
     fprintf(out,
-            "set terminal %s size 1000,1000 font 'sans,11' background rgb 'white'\nset output ",
+            "set terminal %s size 1100,1000 font 'sans,11' background rgb 'white'\nset output ",
             strcmp(terminal, "png") == 0 ? "pngcairo" : "svg");
     put_quoted(out, path);
     fputs("\nset multiplot layout 3,1 title ", out);
     put_quoted(out, title);
     /* noenhanced: names of files have underscores. */
     fprintf(out,
-            " noenhanced\nset lmargin 12\nset rmargin 16\nset grid lc rgb '#dddddd'\n"
-            "set key outside right top noenhanced\nset xrange [0:%g]\n",
+            " noenhanced\nset lmargin 12\nset rmargin 24\nset grid back lt 1 lw 1 lc rgb '#e0e0e0'\n"
+            "set key outside right top Left reverse samplen 2 noenhanced\nset xrange [0:%g]\n",
             result->seconds);
     put_rates(result, out);
     put_waits(result, out);

@@ -1,0 +1,8 @@
+# src/tool: what its subcommands are made of.
+if(NUMAPOOL_CONFIG_FILE)
+  set(tool "${PROJECT_SOURCE_DIR}/src/tool")
+  numapool_test(load_test unit
+    SOURCES load_test.c topology_support.c
+            ${tool}/load.c ${tool}/load_stream.c ${tool}/load_trace.c
+    LIBS numapool_sim numapool_static ${private_libraries} m)
+endif()
