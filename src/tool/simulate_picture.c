@@ -145,10 +145,11 @@ static void put_script(const struct simulation *simulation, const char *terminal
     fputs("\nset multiplot layout 3,1 title ", out);
     put_quoted(out, title);
     /* noenhanced: names of files have underscores. */
-    fprintf(out,
-            " noenhanced\nset lmargin 12\nset rmargin 24\nset grid back lt 1 lw 1 lc rgb '#e0e0e0'\n"
-            "set key outside right top Left reverse samplen 2 noenhanced\nset xrange [0:%g]\n",
-            result->seconds);
+    fprintf(
+        out,
+        " noenhanced\nset lmargin 12\nset rmargin 24\nset grid back lt 1 lw 1 lc rgb '#e0e0e0'\n"
+        "set key outside right top Left reverse samplen 2 noenhanced\nset xrange [0:%g]\n",
+        result->seconds);
     put_rates(result, out);
     put_waits(result, out);
     put_quotas(result, out);

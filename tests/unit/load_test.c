@@ -89,9 +89,9 @@ static void mistakes_have_their_line(void **state)
          "test.load:3: stream[0].home: there is no node 4; the machine has 0 to 3"},
         {STREAM("rate = 5; skew = 0.5;"),
          "test.load:3: stream[0].skew: it is the share of one node; name it by home"},
-        {STREAM("rate = 5; class = \"urgent\";"),
-         "test.load:3: stream[0].class: \"urgent\" is not known here; possible: \"critical\", \"normal\" "
-         "or \"sheddable\""},
+        {STREAM("rate = 5; class = \"urgent\";"), "test.load:3: stream[0].class: \"urgent\" is not "
+                                                  "known here; possible: \"critical\", \"normal\" "
+                                                  "or \"sheddable\""},
         {STREAM("rate = 5; peak = 7;"), "test.load:3: stream[0].peak: the pattern \"poisson\" does "
                                         "not have it; leave it out"},
         {STREAM("pattern = \"flash\"; rate = 5; peak = 7; at = \"1s\";"),
@@ -276,8 +276,8 @@ static void times_have_their_means(void **state)
         struct sim_source source;
         struct sim_arrival arrival;
         double sum_ms = 0.0, count = 0.0;
-        snprintf(text, sizeof text, "duration = \"1s\"; stream = ( { rate = 50000; cpu = \"%s\"; } );",
-                 cases[i].cpu);
+        snprintf(text, sizeof text,
+                 "duration = \"1s\"; stream = ( { rate = 50000; cpu = \"%s\"; } );", cases[i].cpu);
         struct load load = good(text);
         sim_source_init(&source, load.loads, load.load_count, NULL, 0, 4, 1);
         while (sim_source_next(&source, &arrival) && arrival.at_ns < 1000000000) {
@@ -307,9 +307,12 @@ static void changes_reach_their_shards(void **state)
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
-        cmocka_unit_test(mistakes_have_their_line),  cmocka_unit_test(trace_mistakes_have_their_line),
-        cmocka_unit_test(patterns_have_their_rates), cmocka_unit_test(homes_have_their_shares),
-        cmocka_unit_test(times_have_their_means),    cmocka_unit_test(changes_reach_their_shards),
+        cmocka_unit_test(mistakes_have_their_line),
+        cmocka_unit_test(trace_mistakes_have_their_line),
+        cmocka_unit_test(patterns_have_their_rates),
+        cmocka_unit_test(homes_have_their_shares),
+        cmocka_unit_test(times_have_their_means),
+        cmocka_unit_test(changes_reach_their_shards),
     };
     return cmocka_run_group_tests(tests, make_root, remove_root);
 }
