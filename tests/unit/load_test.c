@@ -211,8 +211,8 @@ static void patterns_have_their_rates(void **state)
          {500, 9000, 500, 500, 500, 500}},
         {"pattern = \"ramp\"; rate = 0; peak = 4000; at = \"1s\"; lasts = \"4s\";",
          {0, 500, 1500, 2500, 3500, 4000}},
-        {"pattern = \"diurnal\"; rate = 1000; peak = 3000; period = \"6s\";",
-         {1173, 2000, 2827, 2827, 2000, 1173}},
+        {"pattern = \"diurnal\"; rate = 10000; peak = 30000; period = \"6s\";",
+         {11730, 20000, 28270, 28270, 20000, 11730}},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         char text[400];
