@@ -194,7 +194,8 @@ static void print_comparison(const struct simulation *simulation, const struct m
               quantile_ms(measured->total, -1, 500));
     print_row("sojourn p99, ms", simulate_total_ms(result, -1, 990),
               quantile_ms(measured->total, -1, 990));
-    if (simulation->plan->node_count == simulation->plan->shard_count)
+    size_t shards = simulation->plan->shard_count;
+    if (shards > 1 && simulation->plan->node_count == shards)
         print_share("ran away from home, %", percent(result->away, result->completed),
                     percent(npi_a64_load_relaxed(&measured->away), completed));
     for (int c = 0; classes > 1 && c < NPI_CLASS_COUNT; c++) {
