@@ -332,8 +332,11 @@ static void read_change(struct load *load, struct npi_config_reader *reader,
         return;
     if (entry.at[CHANGE_NODE] == NULL)
         mistake(&entry, -1, "node: it is missing; say which node changes");
-    else if (said(&entry, CHANGE_NODE))
-        (void)is_node(&entry, CHANGE_NODE, plan);
+    else if (said(&entry, CHANGE_NODE) && is_node(&entry, CHANGE_NODE, plan) &&
+             plan->shards[plan->nodes[entry.values[CHANGE_NODE].number].shard].spans_nodes)
+        mistake(&entry, CHANGE_NODE,
+                "node: its shard spans nodes and changes only as a whole; use "
+                "shards that do not");
     int things = 0;
     for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
         things += entry.at[kinds[i].key] != NULL;

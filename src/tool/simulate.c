@@ -52,7 +52,7 @@ struct arguments {
     struct npi_config_edit edit;
 };
 
-/* --queue-tasks of queue_tasks. Kept to the end of the program: argp has pointers to it. */
+/* --queue-tasks of queue_tasks; the caller frees it. */
 static char *option_name(const char *name)
 {
     char *option = strdup(name);
@@ -81,6 +81,13 @@ static struct argp_option *make_options(void)
                                                 .group = 2};
     }
     return options;
+}
+
+static void free_options(struct argp_option *options)
+{
+    for (unsigned i = OWN_OPTIONS; options[i].name != NULL; i++)
+        free((char *)(uintptr_t)options[i].name);
+    free(options);
 }
 
 static void apply_setting(struct npi_config_edit *edit, const struct npi_setting *setting,
@@ -241,8 +248,9 @@ static int run(struct simulation *simulation, const struct arguments *arguments,
 
 int simulate(int argc, char **argv)
 {
-    struct argp argp = {
-        .options = make_options(),
+    struct argp_option *options = make_options();
+    const struct argp argp = {
+        .options = options,
         .parser = parse,
         .doc = "Runs the policy of the pool in virtual time: on the machine that --machine "
                "describes, else "
@@ -255,7 +263,7 @@ int simulate(int argc, char **argv)
     struct numapool_error error = {0};
     struct simulation simulation = {0};
     numapool_config_init(&asked);
-    if (argp.options == NULL || npi_config_edit_begin(&arguments.edit, &asked) != NUMAPOOL_OK) {
+    if (options == NULL || npi_config_edit_begin(&arguments.edit, &asked) != NUMAPOOL_OK) {
         tool_complain("out of memory");
         return TOOL_USAGE;
     }
@@ -277,5 +285,6 @@ int simulate(int argc, char **argv)
     free(simulation.shards);
     npi_plan_free(simulation.plan);
     numapool_config_fini(&asked);
+    free_options(options);
     return status;
 }

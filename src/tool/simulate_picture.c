@@ -183,8 +183,8 @@ int simulate_draw(const struct simulation *simulation, const char *terminal, con
 {
     pid_t child;
     FILE *script = NULL;
-    if (simulation->result->tick_count == 0) {
-        tool_complain("%s: the load is shorter than a tick; there is nothing to draw", path);
+    if (simulation->result->tick_count == 0 || simulation->result->offered == 0) {
+        tool_complain("%s: the load offers nothing within a tick; there is nothing to draw", path);
         return TOOL_USAGE;
     }
     int error = start_gnuplot(&child, &script);

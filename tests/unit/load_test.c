@@ -304,6 +304,27 @@ static void changes_reach_their_shards(void **state)
     load_fini(&load);
 }
 
+static void a_shard_of_all_nodes_has_no_node_to_change(void **state)
+{
+    (void)state;
+    struct numapool_config config = plain_config();
+    config.shards = NUMAPOOL_SINGLE;
+    struct npi_plan *several = plan;
+    plan = plan_of(&machine, &config);
+    struct load load;
+    struct numapool_error error;
+    read_text(&load, STREAM("rate = 5; home = 3;") "change = ( { node = 1; speed = 2; } );\n",
+              &error);
+    assert_string_equal(error.text,
+                        "test.load:5: change[0].node: its shard spans nodes and changes "
+                        "only as a whole; use shards that do not");
+    assert_int_equal(load.load_count, 1);
+    assert_int_equal(load.loads[0].home, 0);
+    load_fini(&load);
+    npi_plan_free(plan);
+    plan = several;
+}
+
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
@@ -313,6 +334,7 @@ int main(void)
         cmocka_unit_test(homes_have_their_shares),
         cmocka_unit_test(times_have_their_means),
         cmocka_unit_test(changes_reach_their_shards),
+        cmocka_unit_test(a_shard_of_all_nodes_has_no_node_to_change),
     };
     return cmocka_run_group_tests(tests, make_root, remove_root);
 }
