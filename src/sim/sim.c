@@ -12,8 +12,8 @@
 void sim_fault(struct sim_pool *pool, const char *what)
 {
     if (pool->result->faults++ == 0)
-        snprintf(pool->result->fault, sizeof pool->result->fault, "%s at %.3f s", what,
-                 (double)pool->now_ns * 1e-9);
+        (void)snprintf(pool->result->fault, sizeof pool->result->fault, "%s at %.3f s", what,
+                       (double)pool->now_ns * 1e-9);
 }
 
 static const struct sim_shard_spec *shard_spec(const struct sim_spec *spec, size_t i)
@@ -198,7 +198,7 @@ static void change(struct sim_pool *pool, uint32_t index, bool seen)
         plant->speed = its->value;
         break;
     case SIM_CHANGE_SUBMIT:
-        for (double k = 0; k < its->value; k += 1.0) {
+        for (uint32_t k = 0; k < (uint32_t)its->value; k++) {
             struct sim_job job = {its->cpu_ms * 1e6, (uint64_t)(its->block_ms * 1e6), 0, 1.0,
                                   NPI_CLASS_NORMAL};
             sim_submit(pool, its->shard, &job);

@@ -119,6 +119,7 @@ __attribute__((format(printf, 3, 4))) static void mistake(struct entry *entry, i
     char what[300];
     va_list arguments;
     va_start(arguments, format);
+    /* NOLINTNEXTLINE(clang-analyzer-valist.Uninitialized): va_start() is right above */
     (void)vsnprintf(what, sizeof what, format, arguments);
     va_end(arguments);
     int line = key >= 0 && entry->at[key] != NULL ? npi_reader_line(entry->at[key]) : entry->line;

@@ -8,15 +8,15 @@
 #include "tool/simulate.h"
 #include "topology/config_edit.h"
 #include "topology/quantity.h"
-#include "topology/text.h"
 
 #include <argp.h>
-#include <ctype.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
 #define SETTING_KEY 0x1000 /* + index in npi_settings */
+#define SETTINGS_MAX 64u   /* more than there are */
+#define NAME_BYTES 32u     /* of an option, and more than its longest */
 
 enum {
     KEY_LOAD = 0x100,
@@ -52,29 +52,28 @@ struct arguments {
     struct npi_config_edit edit;
 };
 
-/* --queue-tasks of queue_tasks; the caller frees it. */
-static char *option_name(const char *name)
+/* "queue-tasks" of queue_tasks. */
+static void name_option(const char *name, char option[NAME_BYTES])
 {
-    char *option = strdup(name);
-    for (char *at = option; at != NULL && *at != '\0'; at++)
+    (void)snprintf(option, NAME_BYTES, "%s", name);
+    for (char *at = option; *at != '\0'; at++)
         if (*at == '_')
             *at = '-';
-    return option;
 }
 
 /* Our own options, and one per setting of a pool. */
-static struct argp_option *make_options(void)
+static const struct argp_option *all_options(void)
 {
-    struct argp_option *options = calloc(OWN_OPTIONS + npi_setting_count + 1, sizeof *options);
-    if (options == NULL)
-        return NULL;
+    static char names[SETTINGS_MAX][NAME_BYTES];
+    static struct argp_option options[OWN_OPTIONS + SETTINGS_MAX + 1];
     memcpy(options, own_options, sizeof own_options);
     unsigned count = OWN_OPTIONS;
-    for (unsigned i = 0; i < npi_setting_count; i++) {
+    for (unsigned i = 0; i < npi_setting_count && i < SETTINGS_MAX; i++) {
         const struct npi_setting *setting = &npi_settings[i];
         if (setting->group != NPI_GROUP_POOL)
             continue;
-        options[count++] = (struct argp_option){.name = option_name(setting->name),
+        name_option(setting->name, names[i]);
+        options[count++] = (struct argp_option){.name = names[i],
                                                 .key = SETTING_KEY + (int)i,
                                                 .arg = "VALUE",
                                                 .doc = setting->help,
@@ -83,30 +82,20 @@ static struct argp_option *make_options(void)
     return options;
 }
 
-static void free_options(struct argp_option *options)
-{
-    for (unsigned i = OWN_OPTIONS; options[i].name != NULL; i++)
-        free((char *)(uintptr_t)options[i].name);
-    free(options);
-}
-
 static void apply_setting(struct npi_config_edit *edit, const struct npi_setting *setting,
                           const char *text)
 {
     struct npi_value value = {0};
-    char *what = NULL;
-    char *option = option_name(setting->name);
-    char *where = option != NULL ? npi_text_format("--%s", option) : NULL;
-    if (where != NULL && npi_setting_parse(setting, text, &value, &what)) {
+    char *what = NULL, where[2 + NAME_BYTES] = "--";
+    name_option(setting->name, where + 2);
+    if (npi_setting_parse(setting, text, &value, &what)) {
         npi_config_edit_store(edit, setting, &value, where);
         npi_value_fini(&value);
     } else {
-        npi_mistakes_add(&edit->mistakes, 0, "%s: %s", where != NULL ? where : setting->name,
+        npi_mistakes_add(&edit->mistakes, 0, "%s: %s", where,
                          what != NULL ? what : "out of memory");
     }
     free(what);
-    free(where);
-    free(option);
 }
 
 static error_t parse(int key, char *text, struct argp_state *state)
@@ -246,45 +235,43 @@ static int run(struct simulation *simulation, const struct arguments *arguments,
     return status;
 }
 
-int simulate(int argc, char **argv)
+static int with(struct arguments *arguments, struct numapool_config *asked)
 {
-    struct argp_option *options = make_options();
-    const struct argp argp = {
-        .options = options,
-        .parser = parse,
-        .doc = "Runs the policy of the pool in virtual time: on the machine that --machine "
-               "describes, else "
-               "on this one, under the load of a file.\vsrc/sim/README.md says what is modelled, "
-               "and has the "
-               "keys of a load file.",
-    };
-    struct arguments arguments = {0};
-    struct numapool_config asked;
     struct numapool_error error = {0};
-    struct simulation simulation = {0};
-    numapool_config_init(&asked);
-    if (options == NULL || npi_config_edit_begin(&arguments.edit, &asked) != NUMAPOOL_OK) {
-        tool_complain("out of memory");
-        return TOOL_USAGE;
-    }
-    if (argp_parse(&argp, argc, argv, 0, NULL, &arguments) != 0)
-        return TOOL_USAGE;
-    int result = npi_config_edit_finish(&arguments.edit, &error);
+    struct simulation simulation = {.load_path = arguments->load, .against_real = arguments->real};
+    int result = npi_config_edit_finish(&arguments->edit, &error);
     int status = result == NUMAPOOL_OK ? TOOL_OK : complain(&error, result);
-    simulation.load_path = arguments.load;
-    simulation.against_real = arguments.real;
     if (status == TOOL_OK)
-        status = plan(&simulation, &asked);
+        status = plan(&simulation, asked);
     if (status == TOOL_OK)
-        status = read_load(&simulation, &arguments);
+        status = read_load(&simulation, arguments);
     if (status == TOOL_OK)
-        status = run(&simulation, &arguments, &asked);
+        status = run(&simulation, arguments, asked);
     sim_result_free(simulation.result);
     sim_result_free(simulation.even);
     load_fini(&simulation.load);
     free(simulation.shards);
     npi_plan_free(simulation.plan);
+    return status;
+}
+
+int simulate(int argc, char **argv)
+{
+    const struct argp argp = {
+        .options = all_options(),
+        .parser = parse,
+        .doc = "Runs the policy of the pool in virtual time: on the machine that --machine "
+               "describes, else on this one, under the load of a file.\v"
+               "src/sim/README.md says what is modelled, and has the keys of a load file.",
+    };
+    struct arguments arguments = {0};
+    struct numapool_config asked;
+    int status = TOOL_USAGE;
+    numapool_config_init(&asked);
+    if (npi_config_edit_begin(&arguments.edit, &asked) != NUMAPOOL_OK)
+        tool_complain("out of memory");
+    else if (argp_parse(&argp, argc, argv, 0, NULL, &arguments) == 0)
+        status = with(&arguments, &asked);
     numapool_config_fini(&asked);
-    free_options(options);
     return status;
 }

@@ -152,17 +152,18 @@ static double quantile_ms(const struct npi_histogram *histograms, int task_class
 /* A quantity, with the error of the prediction in percent of what was measured. */
 static void print_row(const char *name, double predicted, double measured)
 {
-    printf("%-24s %12.3f %12.3f", name, predicted, measured);
+    (void)printf("%-24s %12.3f %12.3f", name, predicted, measured);
     if (measured > 0.0)
-        printf(" %+9.1f %%\n", 100.0 * (predicted - measured) / measured);
+        (void)printf(" %+9.1f %%\n", 100.0 * (predicted - measured) / measured);
     else
-        printf(" %11s\n", predicted > 0.0 ? "-" : "none");
+        (void)printf(" %11s\n", predicted > 0.0 ? "-" : "none");
 }
 
 /* A share in percent: its error is a difference. */
 static void print_share(const char *name, double predicted, double measured)
 {
-    printf("%-24s %12.3f %12.3f %+9.2f points\n", name, predicted, measured, predicted - measured);
+    (void)printf("%-24s %12.3f %12.3f %+9.2f points\n", name, predicted, measured,
+                 predicted - measured);
 }
 
 static double percent(uint64_t part, uint64_t whole)
@@ -182,7 +183,8 @@ static void print_comparison(const struct simulation *simulation, const struct m
         sim_refused += result->refused[c];
         classes += measured->offered[c] > 0;
     }
-    printf("\n%-24s %12s %12s %11s\n", "against a real pool", "predicted", "measured", "error");
+    (void)printf("\n%-24s %12s %12s %11s\n", "against a real pool", "predicted", "measured",
+                 "error");
     print_row("completed/s", (double)result->completed / result->seconds,
               (double)completed / result->seconds);
     print_share("refused, %", percent(sim_refused, result->offered), percent(refused, offered));
@@ -210,10 +212,11 @@ static void print_comparison(const struct simulation *simulation, const struct m
     }
     struct npi_histogram_sum late = {0};
     npi_histogram_add(&late, &measured->late);
-    printf("The submitting thread was late by %.3f ms (median), %.3f ms (99th percentile); waits "
-           "hold it.\n",
-           (double)npi_histogram_quantile(&late, 500) * 1e-6,
-           (double)npi_histogram_quantile(&late, 990) * 1e-6);
+    (void)printf(
+        "The submitting thread was late by %.3f ms (median), %.3f ms (99th percentile); waits "
+        "hold it.\n",
+        (double)npi_histogram_quantile(&late, 500) * 1e-6,
+        (double)npi_histogram_quantile(&late, 990) * 1e-6);
 }
 
 int simulate_against_real(const struct simulation *simulation, const struct numapool_config *asked)
