@@ -22,6 +22,7 @@
 /* A record for each: a few hundred megabytes. */
 #define ARRIVALS_MAX 4000000u
 
+/* Tasks count relaxed: they are read when numapool_destroy() has joined whoever ran them. */
 struct measured {
     struct npi_histogram wait[NPI_CLASS_COUNT], total[NPI_CLASS_COUNT];
     struct npi_histogram late; /* of the submitting thread */
