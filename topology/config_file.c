@@ -324,35 +324,44 @@ static void read_root(struct npi_config_reader *reader, const config_setting_t *
     check_together(reader, shard_list);
 }
 
-void npi_config_file_apply(struct npi_config_edit *edit, const char *path)
+bool npi_reader_open(const char *path, config_t *config, struct npi_mistakes *mistakes)
 {
-    struct npi_mistakes *mistakes = &edit->mistakes;
     size_t length = 0;
     char *text = read_file(path, &length, mistakes);
     if (text == NULL)
-        return;
+        return false;
     struct npi_text safe = {0};
-    if (npi_config_scan(path, text, length, &safe, mistakes)) {
-        config_t config;
-        config_init(&config);
-        if (config_read_string(&config, safe.bytes)) {
-            struct npi_config_reader reader = {.path = path, .edit = edit, .mistakes = mistakes};
-            read_root(&reader, config_root_setting(&config));
-        } else {
-            int line = config_error_line(&config), last = 1;
+    bool fine = npi_config_scan(path, text, length, &safe, mistakes);
+    if (fine) {
+        config_init(config);
+        fine = config_read_string(config, safe.bytes);
+        if (!fine) {
+            int line = config_error_line(config), last = 1;
             for (size_t i = 0; i < length; i++)
                 last += text[i] == '\n';
             line = line < last ? line : last;
-            const char *what = config_error_text(&config);
+            const char *what = config_error_text(config);
             npi_mistakes_add(mistakes, line,
                              "%s:%d: %s here or just before; a setting is NAME = VALUE; and a text "
                              "is in double quotes",
                              path, line, what != NULL ? what : "error");
+            config_destroy(config);
         }
-        config_destroy(&config);
     }
     npi_text_fini(&safe);
     free(text);
+    return fine;
+}
+
+void npi_config_file_apply(struct npi_config_edit *edit, const char *path)
+{
+    struct npi_mistakes *mistakes = &edit->mistakes;
+    config_t config;
+    if (!npi_reader_open(path, &config, mistakes))
+        return;
+    struct npi_config_reader reader = {.path = path, .edit = edit, .mistakes = mistakes};
+    read_root(&reader, config_root_setting(&config));
+    config_destroy(&config);
 }
 
 #else

@@ -11,10 +11,16 @@
 
 struct npi_config_reader {
     const char *path;
-    struct npi_config_edit *edit;
-    struct npi_mistakes *mistakes;                              /* of the edit */
+    struct npi_config_edit *edit; /* NULL where another kind of file is read */
+    struct npi_mistakes *mistakes;
     const config_setting_t *workers_max, *workers_min, *shards; /* where the file says them */
 };
+
+/*
+ * Reads and parses a file as the configuration's are: no larger than 1 MiB, nobody else may write to
+ * it, no name twice. After true the caller ends with config_destroy(); false: the mistakes say why.
+ */
+bool npi_reader_open(const char *path, config_t *config, struct npi_mistakes *mistakes);
 
 int npi_reader_line(const config_setting_t *setting);
 

@@ -172,3 +172,21 @@ int npi_plan_make(struct npi_plan **plan, const struct numapool_config *config,
     npi_machine_fini(&machine);
     return result;
 }
+
+void npi_plan_shards_of(const struct npi_plan *plan, unsigned node, unsigned *first,
+                        unsigned *count)
+{
+    *first = *count = 0;
+    for (unsigned i = 0; i < plan->shard_count; i++) {
+        if (plan->shards[i].node != node)
+            continue;
+        if (*count == 0)
+            *first = i;
+        if (*first + *count == i)
+            ++*count;
+    }
+    if (*count == 0) { /* a shard that spans nodes stands for this one too */
+        *first = plan->nodes[node].shard;
+        *count = 1;
+    }
+}

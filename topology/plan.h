@@ -106,6 +106,11 @@ void npi_plan_free(struct npi_plan *plan);
  */
 int npi_plan_merge(struct npi_plan *plan, unsigned shard_max);
 
+/* The shards that stand for a node, which follow each other: those in its memory, else the one on its
+   CPUs. */
+void npi_plan_shards_of(const struct npi_plan *plan, unsigned node, unsigned *first,
+                        unsigned *count);
+
 /* Text for people: machine, shards, reasons, notes. Returns OK or _E_SYSTEM. */
 int npi_plan_print(const struct npi_plan *plan, int fd);
 

@@ -5,7 +5,7 @@
  */
 #include "report.h"
 
-#include "json.h"
+#include "tool/json.h"
 
 static void write_options(struct json *j, const struct options *o)
 {

@@ -134,3 +134,24 @@ int npi_config_settle_by_plan(struct numapool_config *settled, const struct npi_
     give(&settled->memory_bytes, default_memory_bytes(plan));
     return NUMAPOOL_OK;
 }
+
+void npi_config_params(const struct numapool_config *settled, struct npi_policy_params *params)
+{
+    npi_policy_defaults(params);
+    params->tick_ns = settled->tick_ns;
+    params->wait_share_max = settled->latency_bias;
+    params->spin_ns = settled->spin_ns == NUMAPOOL_OFF ? 0 : settled->spin_ns;
+    params->codel_interval_ns = settled->codel_interval_ns;
+    if (settled->codel_target_ns == NUMAPOOL_OFF) {
+        for (unsigned rank = 0; rank < NPI_CLASS_COUNT; rank++) {
+            params->standing_targets[rank] = 0;
+        }
+        params->codel_target_ns = UINT64_C(3600000000000);
+    } else {
+        params->codel_target_ns = settled->codel_target_ns;
+    }
+    bool bounded = settled->queue_delay_ns != NUMAPOOL_OFF;
+    params->queue_delay_ns[NPI_CLASS_NORMAL] = bounded ? settled->queue_delay_ns : NPI_NEVER_NS;
+    params->queue_delay_ns[NPI_CLASS_SHEDDABLE] =
+        bounded ? settled->queue_delay_ns / 2 : NPI_NEVER_NS;
+}

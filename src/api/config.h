@@ -2,6 +2,7 @@
 #ifndef NPI_API_CONFIG_H
 #define NPI_API_CONFIG_H
 
+#include "policy/params.h"
 #include "topology/plan.h"
 
 #include <numapool/numapool.h>
@@ -17,5 +18,8 @@ int npi_config_settle(struct numapool_config *settled, const struct numapool_con
 /* The defaults that depend on the machine. OK or _E_CONFIG. */
 int npi_config_settle_by_plan(struct numapool_config *settled, const struct npi_plan *plan,
                               struct numapool_error *error);
+
+/* What a settled configuration means to the policy. */
+void npi_config_params(const struct numapool_config *settled, struct npi_policy_params *params);
 
 #endif

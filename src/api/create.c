@@ -17,27 +17,9 @@
 
 static void set_params(struct numapool *pool)
 {
-    const struct numapool_config *config = &pool->config;
-    struct npi_policy_params *params = &pool->params;
-    npi_policy_defaults(params);
-    params->tick_ns = config->tick_ns;
-    params->wait_share_max = config->latency_bias;
-    params->spin_ns = config->spin_ns == NUMAPOOL_OFF ? 0 : config->spin_ns;
-    params->codel_interval_ns = config->codel_interval_ns;
-    if (config->codel_target_ns == NUMAPOOL_OFF) {
-        for (unsigned rank = 0; rank < NPI_CLASS_COUNT; rank++) {
-            params->standing_targets[rank] = 0;
-        }
-        params->codel_target_ns = UINT64_C(3600000000000);
-    } else {
-        params->codel_target_ns = config->codel_target_ns;
-    }
-    bool bounded = config->queue_delay_ns != NUMAPOOL_OFF;
-    params->queue_delay_ns[NPI_CLASS_NORMAL] = bounded ? config->queue_delay_ns : NPI_NEVER_NS;
-    params->queue_delay_ns[NPI_CLASS_SHEDDABLE] =
-        bounded ? config->queue_delay_ns / 2 : NPI_NEVER_NS;
+    npi_config_params(&pool->config, &pool->params);
     for (int rank = 0; rank < NPI_CLASS_COUNT; rank++) {
-        uint64_t overdue_ns = npi_admit_overdue_ns(params, rank);
+        uint64_t overdue_ns = npi_admit_overdue_ns(&pool->params, rank);
         pool->overdue_ticks[rank] =
             overdue_ns != NPI_NEVER_NS ? npi_clock_ns_to_ticks(overdue_ns) : UINT64_MAX;
     }
@@ -51,21 +33,10 @@ static int make_routes(struct numapool *pool)
         return NUMAPOOL_E_NOMEM;
     }
     for (unsigned node = 0; node < plan->node_count; node++) {
-        struct npi_route_node *route = &pool->routes[node];
-        for (unsigned i = 0; i < plan->shard_count; i++) {
-            if (plan->shards[i].node == node) {
-                if (route->shard_count == 0) {
-                    route->first_shard = (uint16_t)i;
-                }
-                if (route->first_shard + route->shard_count == i) {
-                    route->shard_count++;
-                }
-            }
-        }
-        if (route->shard_count == 0) { /* a shard that spans nodes stands for this one too */
-            route->first_shard = (uint16_t)plan->nodes[node].shard;
-            route->shard_count = 1;
-        }
+        unsigned first, count;
+        npi_plan_shards_of(plan, node, &first, &count);
+        pool->routes[node] =
+            (struct npi_route_node){.first_shard = (uint16_t)first, .shard_count = (uint16_t)count};
     }
     return NUMAPOOL_OK;
 }

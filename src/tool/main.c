@@ -16,6 +16,7 @@ static const struct tool_command commands[] = {
 #ifdef NUMAPOOL_TOOL_REPORT
     {"report", "A page with pictures from measurements, or two runs compared", tool_report},
 #endif
+    {"simulate", "Predicts what a pool does on a machine under a load", tool_simulate},
     {NULL, NULL, NULL},
 };
 

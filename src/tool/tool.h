@@ -21,6 +21,8 @@ struct tool_command {
     int (*run)(int argc, char **argv);
 };
 
+/* The subcommands. */
+int tool_simulate(int argc, char **argv);
 int tool_report(int argc, char **argv); /* only where libjansson is */
 
 /* One line on standard error: "numapool NAME: ...". */

@@ -1,14 +1,14 @@
 /* More work than CPUs: deadlines, classes, standing queues. Rows 14, 15 and 20. */
 #include <math.h>
 
-#include "sim/table.h"
+#include "table.h"
 
 int sim_row_deadline(void)
 {
     struct sim_shard_spec shard = {
         .cpus = 8, .capacity_tasks = 1000, .workers_at_start = 8, .workers_min = 8};
     struct sim_load load = {
-        .per_s = 16000, .cpu_ms = 1, .cpu_shape = SIM_EXPONENTIAL, .deadline_ms = 50};
+        .per_s = 16000, .cpu.ms = 1, .cpu.shape = SIM_EXPONENTIAL, .deadline_ms = 50};
     int failed = 0;
     for (int law = 0; law < 2; law++) {
         struct sim_spec spec;
@@ -71,8 +71,8 @@ int sim_row_classes(void)
     for (int kind = 0; kind < 3; kind++) {
         struct sim_shard_spec shard = {
             .cpus = 8, .capacity_tasks = 2000, .workers_at_start = 8, .workers_min = 8};
-        struct sim_load loads[2] = {{.cpu_ms = 1, .cpu_shape = SIM_EXPONENTIAL},
-                                    {.cpu_ms = 1, .cpu_shape = SIM_EXPONENTIAL}};
+        struct sim_load loads[2] = {{.cpu.ms = 1, .cpu.shape = SIM_EXPONENTIAL},
+                                    {.cpu.ms = 1, .cpu.shape = SIM_EXPONENTIAL}};
         struct sim_spec spec;
         struct sim_line line;
         sim_spec_init(&spec, 5, 512);
@@ -129,10 +129,10 @@ int sim_row_classes_sharded(void)
         for (uint32_t i = 0; i < 4; i++) { /* half of the load on shard 0 */
             loads[i] = (struct sim_load){.home = i,
                                          .per_s = 2 * full * (i == 0 ? 0.5 : 0.5 / 3),
-                                         .cpu_ms = cpu_ms,
-                                         .block_ms = block_ms,
-                                         .cpu_shape = SIM_EXPONENTIAL,
-                                         .block_shape = SIM_EXPONENTIAL};
+                                         .cpu.ms = cpu_ms,
+                                         .block.ms = block_ms,
+                                         .cpu.shape = SIM_EXPONENTIAL,
+                                         .block.shape = SIM_EXPONENTIAL};
             three_classes(&loads[i]);
         }
         struct sim_spec spec;

@@ -1,5 +1,5 @@
 /* Things go wrong on the machine: stuck tasks, CPUs taken away. Rows 9 and 10. */
-#include "sim/table.h"
+#include "table.h"
 
 static double constant(double t_s, const void *arg)
 {
@@ -12,8 +12,8 @@ int sim_row_stuck(void)
     const double each_per_s = 0.6 * 8000, full_per_s = 16000;
     struct sim_shard_spec shard = {.cpus = 8, .capacity_tasks = 1000, .workers_at_start = 8};
     struct sim_load loads[2] = {
-        {.home = 0, .per_s = each_per_s, .cpu_ms = 1, .cpu_shape = SIM_EXPONENTIAL},
-        {.home = 1, .per_s = each_per_s, .cpu_ms = 1, .cpu_shape = SIM_EXPONENTIAL},
+        {.home = 0, .per_s = each_per_s, .cpu.ms = 1, .cpu.shape = SIM_EXPONENTIAL},
+        {.home = 1, .per_s = each_per_s, .cpu.ms = 1, .cpu.shape = SIM_EXPONENTIAL},
     };
     struct sim_change stuck = {.at_s = 1.0,
                                .kind = SIM_CHANGE_SUBMIT,
@@ -63,8 +63,8 @@ int sim_row_quota_change(void)
     for (int hidden = 0; hidden < 2; hidden++) {
         struct sim_shard_spec shard = {.cpus = 16, .capacity_tasks = 200, .workers_at_start = 16};
         struct sim_load loads[2] = {
-            {.home = 0, .per_s = 4800, .cpu_ms = 1, .cpu_shape = SIM_EXPONENTIAL},
-            {.home = 1, .per_s = 4800, .cpu_ms = 1, .cpu_shape = SIM_EXPONENTIAL},
+            {.home = 0, .per_s = 4800, .cpu.ms = 1, .cpu.shape = SIM_EXPONENTIAL},
+            {.home = 1, .per_s = 4800, .cpu.ms = 1, .cpu.shape = SIM_EXPONENTIAL},
         };
         struct sim_change changes[4];
         for (uint32_t i = 0; i < 4; i++)

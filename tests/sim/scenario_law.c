@@ -1,7 +1,7 @@
 /* One shard, one worker law: rows 1, 2, 3, 13, 18 and 19. */
 #include <math.h>
 
-#include "sim/table.h"
+#include "table.h"
 
 /* 0.32 ms of CPU and 20 ms of waiting: CPUs saturate at CPUs * 20.32 / 0.32 workers. */
 static const double short_cpu_ms = 0.32, short_block_ms = 20.0;
@@ -24,7 +24,7 @@ int sim_row_rate(void)
     const double full_per_s = cpus / (short_cpu_ms * 1e-3);
     struct sim_shard_spec shard = {
         .cpus = cpus, .capacity_tasks = 100000, .workers_at_start = 100, .workers_min = 10};
-    struct sim_load load = {.per_s = 60000, .cpu_ms = short_cpu_ms, .block_ms = short_block_ms};
+    struct sim_load load = {.per_s = 60000, .cpu.ms = short_cpu_ms, .block.ms = short_block_ms};
     int failed = 0;
     for (int law = 0; law < 2; law++) {
         struct sim_spec spec;
@@ -68,7 +68,7 @@ int sim_row_cpu_bound(void)
     for (int i = 0; i < 2; i++) {
         struct sim_shard_spec shard = {
             .cpus = 8, .capacity_tasks = 20000, .workers_at_start = starts[i], .workers_min = 8};
-        struct sim_load load = {.per_s = 12000, .cpu_ms = 1, .cpu_shape = SIM_EXPONENTIAL};
+        struct sim_load load = {.per_s = 12000, .cpu.ms = 1, .cpu.shape = SIM_EXPONENTIAL};
         struct sim_spec spec;
         struct sim_line line;
         sim_spec_init(&spec, 10, 1000);
@@ -112,10 +112,10 @@ int sim_row_mixes(void)
                                            .workers_at_start = mix->start,
                                            .workers_min = (uint32_t)mix->cpus};
             struct sim_load load = {.per_s = mix->per_s,
-                                    .cpu_ms = mix->cpu_ms,
-                                    .block_ms = mix->block_ms,
-                                    .cpu_shape = SIM_EXPONENTIAL,
-                                    .block_shape = SIM_EXPONENTIAL,
+                                    .cpu.ms = mix->cpu_ms,
+                                    .block.ms = mix->block_ms,
+                                    .cpu.shape = SIM_EXPONENTIAL,
+                                    .block.shape = SIM_EXPONENTIAL,
                                     .cpu_before = 0.5};
             struct sim_spec spec;
             struct sim_line line;
@@ -153,8 +153,8 @@ int sim_row_phase(void)
     struct sim_shard_spec shard = {
         .cpus = 8, .capacity_tasks = 4000, .workers_at_start = 8, .workers_min = 8};
     struct sim_load loads[] = {
-        {.per_s = 15000, .until_s = 2, .cpu_ms = 0.1, .block_ms = 20, .cpu_shape = SIM_EXPONENTIAL},
-        {.per_s = 12000, .from_s = 2, .cpu_ms = 1, .cpu_shape = SIM_EXPONENTIAL},
+        {.per_s = 15000, .until_s = 2, .cpu.ms = 0.1, .block.ms = 20, .cpu.shape = SIM_EXPONENTIAL},
+        {.per_s = 12000, .from_s = 2, .cpu.ms = 1, .cpu.shape = SIM_EXPONENTIAL},
     };
     struct sim_spec spec;
     struct sim_line line;
@@ -210,9 +210,9 @@ int sim_row_neighbours(void)
                                        .workers_min = (uint32_t)its->cpus,
                                        .foreign_cpus = its->foreign};
         struct sim_load load = {.per_s = its->per_s,
-                                .cpu_ms = its->cpu_ms,
-                                .block_ms = its->block_ms,
-                                .cpu_shape = SIM_EXPONENTIAL};
+                                .cpu.ms = its->cpu_ms,
+                                .block.ms = its->block_ms,
+                                .cpu.shape = SIM_EXPONENTIAL};
         struct sim_spec spec;
         struct sim_line line;
         sim_spec_init(&spec, 10, 5000);
@@ -265,10 +265,10 @@ static int collapse(uint32_t budget, double settled_s, double seconds, bool guar
                                    .workers_min = 8,
                                    .contention_workers = 100};
     struct sim_load load = {.per_s = 12000,
-                            .cpu_ms = 0.1,
-                            .block_ms = 10,
-                            .cpu_shape = SIM_EXPONENTIAL,
-                            .block_shape = SIM_EXPONENTIAL};
+                            .cpu.ms = 0.1,
+                            .block.ms = 10,
+                            .cpu.shape = SIM_EXPONENTIAL,
+                            .block.shape = SIM_EXPONENTIAL};
     struct sim_spec spec;
     struct sim_line line;
     sim_spec_init(&spec, seconds, budget);
@@ -301,8 +301,8 @@ static int longer_tasks(void)
     struct sim_shard_spec shard = {
         .cpus = 8, .capacity_tasks = 20000, .workers_at_start = 8, .workers_min = 8};
     struct sim_load loads[] = {
-        {.per_s = 12000, .until_s = 3, .cpu_ms = 0.2, .block_ms = 10, .block_shape = 1},
-        {.per_s = 12000, .from_s = 3, .cpu_ms = 0.2, .block_ms = 100, .block_shape = 1},
+        {.per_s = 12000, .until_s = 3, .cpu.ms = 0.2, .block.ms = 10, .block.shape = 1},
+        {.per_s = 12000, .from_s = 3, .cpu.ms = 0.2, .block.ms = 100, .block.shape = 1},
     };
     struct sim_spec spec;
     struct sim_line line;

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 
 #include "sim/event.h"
-#include "sim/table.h"
+#include "table.h"
 
 /* CPU time of a task that runs at distance 20. */
 static const double remote_cost = 1.3;
@@ -29,7 +29,7 @@ int sim_row_skew(void)
         double full_per_s = 8000.0 + (double)(n - 1) * 8000.0 / remote_cost;
         struct sim_shard_spec shard = {.cpus = 8, .capacity_tasks = 1000, .workers_at_start = 8};
         struct sim_load load = {
-            .per_s = 0.85 * full_per_s, .cpu_ms = 1, .cpu_shape = SIM_EXPONENTIAL};
+            .per_s = 0.85 * full_per_s, .cpu.ms = 1, .cpu.shape = SIM_EXPONENTIAL};
         struct sim_spec spec;
         struct sim_line line;
         sim_spec_init(&spec, 3, (uint32_t)n * 64);
@@ -65,15 +65,15 @@ int sim_row_blocking_flip(void)
             {.home = 0,
              .until_s = 1.5,
              .per_s = 0.9 * full_per_s,
-             .cpu_ms = 0.1,
-             .block_ms = 20,
-             .cpu_shape = SIM_EXPONENTIAL},
+             .cpu.ms = 0.1,
+             .block.ms = 20,
+             .cpu.shape = SIM_EXPONENTIAL},
             {.home = 1,
              .from_s = 1.5,
              .per_s = 0.9 * full_per_s,
-             .cpu_ms = 0.1,
-             .block_ms = 20,
-             .cpu_shape = SIM_EXPONENTIAL},
+             .cpu.ms = 0.1,
+             .block.ms = 20,
+             .cpu.shape = SIM_EXPONENTIAL},
         };
         struct sim_spec spec;
         struct sim_line line;
@@ -121,9 +121,9 @@ int sim_row_swaps(void)
         for (uint32_t k = 0; k < 2; k++)
             loads[k] = (struct sim_load){.home = k,
                                          .per_s = 0.85 * full_per_s,
-                                         .cpu_ms = 0.1,
-                                         .block_ms = 20,
-                                         .cpu_shape = SIM_EXPONENTIAL,
+                                         .cpu.ms = 0.1,
+                                         .block.ms = 20,
+                                         .cpu.shape = SIM_EXPONENTIAL,
                                          .period_s = period,
                                          .on_s = k * period / 2,
                                          .off_s = (k + 1) * period / 2};
@@ -158,9 +158,9 @@ int sim_row_flash(void)
                                      .per_s = i < 4 ? base : 9 * base,
                                      .from_s = i < 4 ? 0 : 1,
                                      .until_s = i < 4 ? 0 : 2,
-                                     .cpu_ms = 0.1,
-                                     .block_ms = 20,
-                                     .cpu_shape = SIM_EXPONENTIAL};
+                                     .cpu.ms = 0.1,
+                                     .block.ms = 20,
+                                     .cpu.shape = SIM_EXPONENTIAL};
     struct sim_spec spec;
     struct sim_line line;
     sim_spec_init(&spec, 4, 400);
@@ -200,7 +200,7 @@ int sim_row_slow_node(void)
         shards[i] = (struct sim_shard_spec){
             .cpus = 8, .speed = i == 3 ? 0.25 : 1.0, .capacity_tasks = 1000, .workers_at_start = 8};
         loads[i] = (struct sim_load){
-            .home = i, .per_s = 0.85 * full_per_s / 4, .cpu_ms = 1, .cpu_shape = SIM_EXPONENTIAL};
+            .home = i, .per_s = 0.85 * full_per_s / 4, .cpu.ms = 1, .cpu.shape = SIM_EXPONENTIAL};
     }
     struct sim_spec spec;
     struct sim_line line;
@@ -228,8 +228,8 @@ int sim_row_many_nodes(void)
     for (uint32_t i = 0; i < HOT; i++)
         loads[i] = (struct sim_load){.home = i * 4,
                                      .per_s = 0.8 * full_per_s / HOT,
-                                     .cpu_ms = 20,
-                                     .cpu_shape = SIM_EXPONENTIAL};
+                                     .cpu.ms = 20,
+                                     .cpu.shape = SIM_EXPONENTIAL};
     struct sim_spec spec;
     struct sim_line line;
     sim_spec_init(&spec, 1, N * 64 * 2);
@@ -257,9 +257,9 @@ int sim_row_fairness(void)
     for (uint32_t i = 0; i < 4; i++)
         loads[i] = (struct sim_load){.home = i,
                                      .per_s = demand[i] / each_s,
-                                     .cpu_ms = 0.1,
-                                     .block_ms = 20,
-                                     .cpu_shape = SIM_EXPONENTIAL};
+                                     .cpu.ms = 0.1,
+                                     .block.ms = 20,
+                                     .cpu.shape = SIM_EXPONENTIAL};
     struct sim_spec spec;
     struct sim_line line;
     sim_spec_init(&spec, 10, (uint32_t)budget);
@@ -279,7 +279,7 @@ int sim_row_fairness(void)
     }
     double small = 1.0;
     for (int i = 0; i < 2; i++) {
-        double share = served[i] / each_s * 10 / (double)result->offered_at[i];
+        double share = served[i] / each_s * 10 / (double)result->shards[i].offered;
         small = share < small ? share : small;
     }
     sim_line_begin(&line, "12", "demand 20/20/100/400 workers, budget 200");
@@ -302,8 +302,8 @@ int sim_row_herding(void)
         for (uint32_t k = 0; k < 8; k++)
             loads[k] = (struct sim_load){.home = k,
                                          .per_s = (k < 4 ? 1.6 : 0.1) * 8000,
-                                         .cpu_ms = 1,
-                                         .cpu_shape = SIM_EXPONENTIAL};
+                                         .cpu.ms = 1,
+                                         .cpu.shape = SIM_EXPONENTIAL};
         struct sim_spec spec;
         struct sim_line line;
         sim_spec_init(&spec, 2, 512);
@@ -340,7 +340,7 @@ int sim_row_packages(void)
     for (int flood = 0; flood < 2; flood++) {
         struct sim_shard_spec shard = {.cpus = 8, .capacity_tasks = 1000, .workers_at_start = 8};
         struct sim_load load = {
-            .per_s = flood ? 40000 : 20000, .cpu_ms = 1, .cpu_shape = SIM_EXPONENTIAL};
+            .per_s = flood ? 40000 : 20000, .cpu.ms = 1, .cpu.shape = SIM_EXPONENTIAL};
         /* Distance 12 costs 6 %, 32 costs 66 %. */
         double full_per_s = 8000 + 3 * 8000 / 1.06 + 4 * 8000 / 1.66;
         struct sim_spec spec;

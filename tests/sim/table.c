@@ -1,5 +1,5 @@
 /* Prints the table and runs its rows: one row by number, or all of them. */
-#include "sim/table.h"
+#include "table.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -76,6 +76,7 @@ void sim_spec_init(struct sim_spec *spec, double seconds, uint32_t budget_worker
 {
     memset(spec, 0, sizeof *spec);
     spec->seed = seed;
+    spec->judged = true;
     spec->seconds = seconds;
     spec->budget_workers = budget_workers;
     npi_policy_defaults(&spec->params);

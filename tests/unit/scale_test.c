@@ -1,7 +1,7 @@
 /*
  * policy/scale against plants that are one formula each, and against senseless samples.
  *
- * What the law does in time, with queues and noise, is the simulator's matter (tests/sim); here is
+ * What the law does in time, with queues and noise, is the simulator's matter (src/sim, tests/sim); here is
  * what it must do in each situation taken alone.
  */
 #include <math.h>

@@ -4,3 +4,12 @@ if(TARGET numapool_report)
     numapool_test(report_${stem}_test unit SOURCES report_${stem}_test.c LIBS numapool_report)
   endforeach()
 endif()
+
+# src/tool: what its subcommands are made of.
+if(NUMAPOOL_CONFIG_FILE)
+  set(tool "${PROJECT_SOURCE_DIR}/src/tool")
+  numapool_test(load_test unit
+    SOURCES load_test.c topology_support.c
+            ${tool}/load.c ${tool}/load_stream.c ${tool}/load_trace.c
+    LIBS numapool_sim numapool_static ${private_libraries} m)
+endif()

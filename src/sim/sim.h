@@ -4,7 +4,7 @@
  * A run is a pure function of its specification: machine, loads, changes and seed are plain data,
  * nothing waits and no clock is read. Not a model of locks, caches or wake-ups: it tells what the
  * decisions do, not what they cost. Scenarios (scenario_*.c) describe runs and judge the results;
- * any other caller may do the same.
+ * the command `numapool simulate` lets anybody do so.
  */
 #ifndef SIM_SIM_H
 #define SIM_SIM_H
@@ -14,7 +14,8 @@
 
 enum sim_law {
     SIM_LAW_ADAPTIVE, /* policy/scale and policy/balance */
-    SIM_LAW_FIXED,    /* budget split evenly once; tasks overflow to any shard with room */
+    SIM_LAW_EVEN,     /* the pool's mode "fixed": budget split evenly once, all else as shipped */
+    SIM_LAW_FIXED,    /* the same without policy: tasks overflow to any shard with room */
     SIM_LAW_THRESHOLD /* +25 % workers a second while a queue is 70 % full; tasks overflow */
 };
 
@@ -24,6 +25,7 @@ struct sim_shard_spec {
     uint32_t capacity_tasks;
     uint32_t workers_at_start; /* 0 = its guarantee */
     uint32_t workers_min;      /* guarantee; 0 = npi_balance_min() */
+    uint32_t workers_max;      /* 0 = no bound but the budget */
     double foreign_cpus;       /* CPUs' worth of work of other programs */
     double contention_workers; /* blocking gets slower with busy workers: factor 1 + (busy/this)^2;
                                   0 = never */
@@ -33,7 +35,8 @@ enum sim_change_kind {
     SIM_CHANGE_CPUS,        /* the pool notices 100 ms later */
     SIM_CHANGE_CPUS_HIDDEN, /* it never does */
     SIM_CHANGE_SPEED,
-    SIM_CHANGE_SUBMIT /* `value` tasks of cpu_ms, block_ms at once */
+    SIM_CHANGE_FOREIGN, /* CPUs' worth of work of other programs; round robin only */
+    SIM_CHANGE_SUBMIT   /* `value` tasks of cpu_ms, block_ms at once */
 };
 
 struct sim_change {
@@ -56,6 +59,8 @@ struct sim_spec {
     const uint32_t *distance; /* shard_count^2; NULL = 10 at home, 20 elsewhere */
     const struct sim_load *loads;
     size_t load_count;
+    const struct sim_arrival *trace; /* instead of loads, if not NULL */
+    size_t trace_count;
     const struct sim_change *changes;
     size_t change_count;
     enum sim_law law;
@@ -66,6 +71,9 @@ struct sim_spec {
     bool delay_unknown; /* no run delay: the law's fallback */
     bool idle_unknown;  /* no idle time of CPUs: other programs are invisible */
     double noise;       /* standard deviation of a factor on CPU time and run delay of each tick */
+    bool brief;         /* no record of each task: counts, histograms and ticks only */
+    bool judged;        /* a crowd of workers on CPU-bound shards counts as a fault */
+    size_t slot_count;  /* the run in so many equal parts, each with counts and histograms */
 };
 
 /* Runs to the end; the caller frees the result. */

@@ -21,7 +21,7 @@ struct sim_task {
     uint32_t next;
     uint16_t home, at;
     uint8_t task_class, hops, phase;
-    bool stolen, lent;
+    bool lent;
 };
 
 struct sim_list {
@@ -33,7 +33,7 @@ struct sim_shard {
     struct sim_list queue[NPI_CLASS_COUNT];
     uint32_t queued_tasks, capacity_tasks, guest_tasks;
     uint32_t turn; /* see npi_admit_overdue_ns() */
-    uint32_t limit_workers, quota_workers, min_workers;
+    uint32_t limit_workers, quota_workers, min_workers, workers_max;
     uint32_t lent_in, lent_out;
     double contention_workers;
     struct npi_scale scale;
@@ -58,6 +58,8 @@ struct sim_pool {
     struct sim_result *result;
     struct npi_policy_params params;
     struct sim_event_heap heap;
+    struct sim_source source;
+    struct sim_arrival arrival; /* the next one */
     struct npi_prng prng, noise;
     uint64_t now_ns, end_ns, tick_at_ns;
     size_t count;
@@ -78,7 +80,10 @@ struct sim_pool {
 /* sim.c */
 void sim_fault(struct sim_pool *pool, const char *what);
 void sim_start(struct sim_pool *pool, uint32_t shard, uint32_t task);
+/* The part of the run that is now; NULL = it has no parts. */
+struct sim_slot *sim_slot(struct sim_pool *pool);
 /* intake.c */
+bool sim_policy_places(const struct sim_pool *pool);
 void sim_submit(struct sim_pool *pool, uint32_t home, const struct sim_job *job);
 void sim_pull(struct sim_pool *pool, uint32_t shard);
 uint32_t sim_ahead(const struct sim_shard *shard, int task_class);

@@ -1,5 +1,6 @@
 /*
- * What a run leaves behind: one record per finished task, one per tick and shard, and counts.
+ * What a run leaves behind: counts, histograms, one record per tick and shard, and, unless the run is
+ * brief, one per finished task.
  */
 #ifndef SIM_MEASURE_H
 #define SIM_MEASURE_H
@@ -7,7 +8,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "policy/params.h"
+#include "base/histogram.h"
+#include "policy/admit.h"
 
 struct sim_done {
     float end_s;
@@ -19,8 +21,28 @@ struct sim_done {
 };
 
 struct sim_tick {
-    float runnable; /* mean over the tick */
+    float runnable;  /* mean over the tick */
+    float used_cpus; /* likewise, by tasks */
     uint32_t limit_workers, quota_workers, busy_workers, queued_tasks, done_tasks;
+};
+
+/* Of one shard. Every task counts once in each line, whatever way it took. */
+struct sim_share {
+    uint64_t offered, refused, dropped, done; /* tasks it is the home of */
+    uint64_t away;                            /* of those done: ran on another shard */
+    uint64_t ran, guests;                     /* tasks that ran here; of other homes */
+};
+
+/* Times of tasks that ended, in nanoseconds. */
+struct sim_times {
+    struct npi_histogram_sum wait[NPI_CLASS_COUNT];  /* arrival to start */
+    struct npi_histogram_sum total[NPI_CLASS_COUNT]; /* arrival to end */
+};
+
+/* What happened in one part of the run. */
+struct sim_slot {
+    uint64_t offered, refused, dropped, done;
+    struct npi_histogram_sum wait[NPI_CLASS_COUNT];
 };
 
 struct sim_result {
@@ -32,9 +54,16 @@ struct sim_result {
     size_t tick_count, tick_space;
     uint32_t *arrived_per_ms;
     size_t ms_count;
-    uint64_t *offered_at; /* by home */
+    struct sim_share *shards;
+    struct sim_times *times;
+    struct sim_slot *slots;
+    size_t slot_count;
+    uint64_t events;
     uint64_t offered, refused[NPI_CLASS_COUNT], offered_by[NPI_CLASS_COUNT];
+    uint64_t refused_for[NPI_VERDICT_DEADLINE + 1];
+    uint64_t completed, completed_by[NPI_CLASS_COUNT], dropped_by[NPI_CLASS_COUNT];
     uint64_t accepted, dropped, queued_at_end, running_at_end;
+    uint64_t away; /* of the completed, those that ran on another shard than their home */
     uint64_t forwarded, stolen, in_time; /* in_time: ended by its deadline, or had none */
     double *moved_workers;               /* per tick */
     size_t moved_space;

@@ -2,7 +2,7 @@
  * The JSON writer. Strings are taken as UTF-8; bytes that are not are passed on escaped as if they
  * were Latin-1, so that the file is always valid.
  */
-#include "json.h"
+#include "tool/json.h"
 
 #include <inttypes.h>
 #include <math.h>
@@ -29,40 +29,40 @@ static void write_string(FILE *out, const char *value)
 {
     const unsigned char *next = (const unsigned char *)value;
 
-    fputc('"', out);
+    (void)fputc('"', out);
     while (*next != '\0') {
         unsigned length = sequence_length(next);
         if (*next == '"' || *next == '\\')
-            fprintf(out, "\\%c", *next);
+            (void)fprintf(out, "\\%c", *next);
         else if (*next == '\n')
-            fputs("\\n", out);
+            (void)fputs("\\n", out);
         else if (*next < 0x20 || *next == 0x7f || length == 0)
-            fprintf(out, "\\u%04x", *next);
+            (void)fprintf(out, "\\u%04x", *next);
         else
-            fwrite(next, 1, length, out);
+            (void)fwrite(next, 1, length, out);
         next += length > 0 ? length : 1;
     }
-    fputc('"', out);
+    (void)fputc('"', out);
 }
 
 /* Everything that stands before a value. */
 static void begin_value(struct json *json, const char *key)
 {
     if (!json->first)
-        fputc(',', json->out);
+        (void)fputc(',', json->out);
     if (json->depth > 0)
-        fprintf(json->out, "\n%*s", (int)(2 * json->depth), "");
+        (void)fprintf(json->out, "\n%*s", (int)(2 * json->depth), "");
     json->first = false;
     if (key != NULL) {
         write_string(json->out, key);
-        fputs(": ", json->out);
+        (void)fputs(": ", json->out);
     }
 }
 
 static void begin(struct json *json, const char *key, char bracket)
 {
     begin_value(json, key);
-    fputc(bracket, json->out);
+    (void)fputc(bracket, json->out);
     json->depth++;
     json->first = true;
 }
@@ -71,11 +71,11 @@ static void end(struct json *json, char bracket)
 {
     json->depth--;
     if (!json->first)
-        fprintf(json->out, "\n%*s", (int)(2 * json->depth), "");
-    fputc(bracket, json->out);
+        (void)fprintf(json->out, "\n%*s", (int)(2 * json->depth), "");
+    (void)fputc(bracket, json->out);
     json->first = false;
     if (json->depth == 0)
-        fputc('\n', json->out);
+        (void)fputc('\n', json->out);
 }
 
 void json_begin_object(struct json *json, const char *key)
@@ -111,21 +111,21 @@ void json_string(struct json *json, const char *key, const char *value)
 void json_unsigned(struct json *json, const char *key, uint64_t value)
 {
     begin_value(json, key);
-    fprintf(json->out, "%" PRIu64, value);
+    (void)fprintf(json->out, "%" PRIu64, value);
 }
 
 void json_signed(struct json *json, const char *key, int64_t value)
 {
     begin_value(json, key);
-    fprintf(json->out, "%" PRId64, value);
+    (void)fprintf(json->out, "%" PRId64, value);
 }
 
 static void write_number(FILE *out, double value)
 {
     if (isfinite(value))
-        fprintf(out, "%.10g", value);
+        (void)fprintf(out, "%.10g", value);
     else
-        fputs("null", out);
+        (void)fputs("null", out);
 }
 
 void json_double(struct json *json, const char *key, double value)
@@ -137,32 +137,32 @@ void json_double(struct json *json, const char *key, double value)
 void json_bool(struct json *json, const char *key, bool value)
 {
     begin_value(json, key);
-    fputs(value ? "true" : "false", json->out);
+    (void)fputs(value ? "true" : "false", json->out);
 }
 
 void json_null(struct json *json, const char *key)
 {
     begin_value(json, key);
-    fputs("null", json->out);
+    (void)fputs("null", json->out);
 }
 
 void json_begin_row(struct json *json, const char *key)
 {
     begin_value(json, key);
-    fputc('[', json->out);
+    (void)fputc('[', json->out);
     json->first = true;
 }
 
 void json_element(struct json *json, double value)
 {
     if (!json->first)
-        fputs(", ", json->out);
+        (void)fputs(", ", json->out);
     json->first = false;
     write_number(json->out, value);
 }
 
 void json_end_row(struct json *json)
 {
-    fputc(']', json->out);
+    (void)fputc(']', json->out);
     json->first = false;
 }

@@ -7,7 +7,8 @@
 
 static void out_of_memory(void)
 {
-    fputs("simulator: out of memory\n", stderr);
+    (void)fputs("simulator: out of memory\n", stderr);
+    /* NOLINTNEXTLINE(concurrency-mt-unsafe): a simulation has one thread */
     exit(1);
 }
 

@@ -60,7 +60,7 @@ void sim_control_init(struct sim_pool *pool)
             npi_forward_order(distance, pool->count, i, shard->order, shard->classes);
         npi_scale_init(&shard->scale, (double)shard->limit_workers);
         shard->last.cpu_free = true;
-        pool->quota[i] = shard->limit_workers;
+        pool->quota[i] = pool->reach[i] = shard->quota_workers = shard->limit_workers;
         publish(pool, i);
     }
     free(distance);
@@ -111,10 +111,10 @@ static void step(struct sim_pool *pool, size_t i)
         .limit_workers = shard->limit_workers,
         .own_workers = npi_balance_own(shard->plant.busy, shard->lent_in, shard->lent_out),
     };
-    if (pool->spec->law == SIM_LAW_ADAPTIVE) {
+    if (sim_policy_places(pool))
         npi_scale_step(&pool->params, &shard->scale, &sample, &shard->last);
+    if (pool->spec->judged && pool->spec->law == SIM_LAW_ADAPTIVE)
         check_crowd(pool, shard, &meters);
-    }
     double weight = npi_ewma_weight((double)elapsed, (double)pool->params.rate_tau_ns);
     for (int c = 0; c < NPI_CLASS_COUNT; c++) {
         uint32_t head = shard->queue[c].count ? shard->queue[c].first : SIM_NONE;
@@ -127,6 +127,7 @@ static void step(struct sim_pool *pool, size_t i)
         shard->accepted_tasks[c] = 0;
     }
     record->runnable = (float)(meters.runnable_ns / (double)elapsed);
+    record->used_cpus = (float)(meters.cpu_ns / (double)elapsed);
     record->done_tasks = (uint32_t)shard->done_tasks;
     record->queued_tasks = shard->queued_tasks;
     record->busy_workers = shard->plant.busy;
@@ -148,6 +149,8 @@ static void share_out(struct sim_pool *pool)
             .cap_workers = shard->last.cap_workers,
             .quota_workers = pool->quota[i],
         };
+        if (shard->workers_max && pool->balance[i].cap_workers > shard->workers_max)
+            pool->balance[i].cap_workers = shard->workers_max;
     }
     npi_balance(&pool->params, pool->budget_workers, pool->balance, pool->count, pool->scratch,
                 pool->quota, pool->reach, &outcome);
@@ -156,7 +159,7 @@ static void share_out(struct sim_pool *pool)
     for (size_t i = 0; i < pool->count; i++) {
         struct sim_shard *shard = &pool->shards[i];
         shard->quota_workers = pool->quota[i];
-        shard->limit_workers = npi_scale_limit(shard->last.cap_workers, pool->quota[i]);
+        shard->limit_workers = npi_scale_limit(pool->balance[i].cap_workers, pool->quota[i]);
         sum += pool->quota[i];
     }
     if (sum > pool->budget_workers)

@@ -31,7 +31,7 @@ struct sim_meters {
 
 struct sim_plant {
     uint32_t shard;
-    double cpus;      /* really there */
+    double cpus; /* really there; round robin sees the next whole number, each a little slower */
     double cpus_seen; /* what the pool believes */
     double speed;
     double foreign_cpus; /* CPUs' worth of work that other programs want */
@@ -44,8 +44,8 @@ struct sim_plant {
     uint32_t *queue;
     size_t queue_first, queue_count, queue_space;
     uint32_t running, foreign_running, foreign_threads;
-    struct sim_work foreign[256];
-    uint64_t foreign_due_ns[256];
+    struct sim_work *foreign; /* [foreign_threads] */
+    uint64_t *foreign_due_ns;
     /* processor sharing: heap by virtual finish time */
     struct sim_shared {
         double finish;
@@ -73,6 +73,9 @@ uint32_t sim_plant_shared(struct sim_plant *plant, uint32_t version, uint64_t no
                           struct sim_event_heap *heap);
 void sim_plant_foreign(struct sim_plant *plant, struct sim_work *work, uint32_t thread,
                        uint64_t now_ns, struct sim_event_heap *heap);
+/* Other programs want so many CPUs from now on. Round robin only. */
+void sim_plant_others(struct sim_plant *plant, double foreign_cpus, uint64_t now_ns,
+                      struct sim_event_heap *heap);
 /* CPUs or speed changed: look for threads to start, set the next event again. */
 void sim_plant_changed(struct sim_plant *plant, struct sim_work *work, uint64_t now_ns,
                        struct sim_event_heap *heap);

@@ -12,7 +12,7 @@
 #include <stdint.h>
 
 enum sim_event_kind {
-    SIM_EVENT_ARRIVAL, /* a: load */
+    SIM_EVENT_ARRIVAL, /* of sim_pool.arrival */
     SIM_EVENT_SLICE,   /* a: shard, b: thread whose time slice ends */
     SIM_EVENT_SHARED,  /* a: shard, b: version of its processor-sharing schedule */
     SIM_EVENT_WAKE,    /* a: task whose wait is over */

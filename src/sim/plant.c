@@ -8,6 +8,22 @@
 static const double slice_ns = 3e6;                 /* a usual scheduler slice under load */
 static const uint64_t foreign_period_ns = 10000000; /* other programs wake this often per CPU */
 
+/* CPUs as threads see them, and what each is worth: half a CPU is one of half the speed. */
+static uint32_t whole_cpus(const struct sim_plant *plant)
+{
+    return plant->cpus > 1.0 ? (uint32_t)ceil(plant->cpus) : 1;
+}
+
+static double cpu_worth(const struct sim_plant *plant)
+{
+    return plant->cpus / whole_cpus(plant);
+}
+
+static double cpu_speed(const struct sim_plant *plant)
+{
+    return plant->speed * cpu_worth(plant);
+}
+
 /* CPU time that one of the other programs' threads wants each time it wakes. */
 static double foreign_burst_ns(const struct sim_plant *plant)
 {
@@ -23,18 +39,31 @@ void sim_plant_init(struct sim_plant *plant, uint32_t shard, double cpus, double
     plant->speed = speed > 0.0 ? speed : 1.0;
     plant->foreign_cpus = foreign_cpus;
     plant->sharing = sharing;
-    if (sharing || !(foreign_cpus > 0.0))
-        return;
-    plant->foreign_threads = (uint32_t)cpus;
-    for (uint32_t k = 0; k < plant->foreign_threads; k++) {
-        plant->foreign_due_ns[k] = foreign_period_ns * k / plant->foreign_threads + 1;
-        sim_event_push(heap, plant->foreign_due_ns[k], SIM_EVENT_FOREIGN, shard, k);
+    if (!sharing && foreign_cpus > 0.0)
+        sim_plant_others(plant, foreign_cpus, 0, heap);
+}
+
+void sim_plant_others(struct sim_plant *plant, double foreign_cpus, uint64_t now_ns,
+                      struct sim_event_heap *heap)
+{
+    plant->foreign_cpus = foreign_cpus;
+    if (plant->foreign_threads > 0)
+        return; /* they take so much from the next time they wake */
+    uint32_t threads = whole_cpus(plant);
+    plant->foreign_threads = threads;
+    plant->foreign = sim_zeroed(threads, sizeof *plant->foreign);
+    plant->foreign_due_ns = sim_zeroed(threads, sizeof *plant->foreign_due_ns);
+    for (uint32_t k = 0; k < threads; k++) {
+        plant->foreign_due_ns[k] = now_ns + foreign_period_ns * k / threads + 1;
+        sim_event_push(heap, plant->foreign_due_ns[k], SIM_EVENT_FOREIGN, plant->shard, k);
     }
 }
 
 void sim_plant_fini(struct sim_plant *plant)
 {
     free(plant->queue);
+    free(plant->foreign);
+    free(plant->foreign_due_ns);
     free(plant->shared);
 }
 
@@ -56,7 +85,8 @@ void sim_plant_advance(struct sim_plant *plant, uint64_t now_ns)
     if (now_ns <= plant->at_ns)
         return;
     struct sim_meters *meters = &plant->meters;
-    double used = plant->running, others = plant->foreign_running;
+    double used = plant->running * cpu_worth(plant);
+    double others = plant->foreign_running * cpu_worth(plant);
     if (plant->sharing) {
         used = fmin(plant->runnable, shared_cpus(plant));
         others = plant->foreign_cpus;
@@ -106,8 +136,7 @@ static void enqueue(struct sim_plant *plant, uint32_t thread, bool first)
 static void fill(struct sim_plant *plant, struct sim_work *work, uint64_t now_ns,
                  struct sim_event_heap *heap)
 {
-    while (plant->queue_count > 0 &&
-           plant->running + plant->foreign_running < (uint32_t)plant->cpus) {
+    while (plant->queue_count > 0 && plant->running + plant->foreign_running < whole_cpus(plant)) {
         uint32_t thread = plant->queue[plant->queue_first];
         plant->queue_first = (plant->queue_first + 1) % plant->queue_space;
         plant->queue_count--;
@@ -119,10 +148,10 @@ static void fill(struct sim_plant *plant, struct sim_work *work, uint64_t now_ns
             plant->running++;
             plant->meters.delay_ns += (double)(now_ns - its->waiting_ns);
         }
-        double wall = its->left_ns / plant->speed;
+        double wall = its->left_ns / cpu_speed(plant);
         if (wall > slice_ns + 1.0)
             wall = slice_ns;
-        its->left_ns -= wall * plant->speed;
+        its->left_ns -= wall * cpu_speed(plant);
         uint64_t length = (uint64_t)wall;
         sim_event_push(heap, now_ns + (length ? length : 1), SIM_EVENT_SLICE, plant->shard, thread);
     }

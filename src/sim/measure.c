@@ -145,8 +145,7 @@ double sim_moved(const struct sim_result *result, double from_s, double until_s)
 
 double sim_remote_share(const struct sim_result *result)
 {
-    return (double)(result->forwarded + result->stolen) /
-           (result->done_count ? (double)result->done_count : 1.0);
+    return result->completed ? (double)result->away / (double)result->completed : 0.0;
 }
 
 double sim_oracle(const struct sim_result *result, double capacity_tasks, sim_rate *per_s,

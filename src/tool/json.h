@@ -2,8 +2,8 @@
  * Writes JSON, one member a line, arrays of numbers on one. It keeps commas, indentation and
  * escapes right; whether objects are closed in order is the caller's affair.
  */
-#ifndef OVERLOAD_JSON_H
-#define OVERLOAD_JSON_H
+#ifndef NPI_TOOL_JSON_H
+#define NPI_TOOL_JSON_H
 
 #include <stdbool.h>
 #include <stdint.h>

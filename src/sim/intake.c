@@ -9,9 +9,12 @@
 
 #include "sim/pool.h"
 
-static bool adaptive(const struct sim_pool *pool)
+/* As in flow/overflow.c. */
+static const size_t scan_max = 32;
+
+bool sim_policy_places(const struct sim_pool *pool)
 {
-    return pool->spec->law == SIM_LAW_ADAPTIVE;
+    return pool->spec->law == SIM_LAW_ADAPTIVE || pool->spec->law == SIM_LAW_EVEN;
 }
 
 uint32_t sim_ahead(const struct sim_shard *shard, int task_class)
@@ -73,7 +76,7 @@ static int best_class(const struct sim_shard *shard)
 /* Overdue tasks have their turn before better classes. */
 static int next_class(struct sim_pool *pool, struct sim_shard *shard)
 {
-    if (!adaptive(pool) || ++shard->turn < pool->params.overdue_turn)
+    if (!sim_policy_places(pool) || ++shard->turn < pool->params.overdue_turn)
         return best_class(shard);
     shard->turn = 0;
     int oldest = -1;
@@ -91,6 +94,16 @@ static int next_class(struct sim_pool *pool, struct sim_shard *shard)
     return oldest >= 0 ? oldest : best_class(shard);
 }
 
+static void drop(struct sim_pool *pool, const struct sim_task *task)
+{
+    struct sim_slot *slot = sim_slot(pool);
+    pool->result->dropped++;
+    pool->result->dropped_by[task->task_class]++;
+    pool->result->shards[task->home].dropped++;
+    if (slot)
+        slot->dropped++;
+}
+
 /* Next task that is still worth running, or SIM_NONE; late ones are dropped on the way. */
 static uint32_t take(struct sim_pool *pool, uint32_t index)
 {
@@ -102,10 +115,10 @@ static uint32_t take(struct sim_pool *pool, uint32_t index)
         uint64_t sojourn = pool->now_ns - task->arrived_ns;
         if (sojourn < shard->sojourn_ns_min[c])
             shard->sojourn_ns_min[c] = sojourn;
-        if (!adaptive(pool) ||
+        if (!sim_policy_places(pool) ||
             !npi_admit_expired(pool->now_ns, task->deadline_ns, shard->admit.task_ns))
             return id;
-        pool->result->dropped++;
+        drop(pool, task);
         task->phase = TASK_FREE;
         task->next = pool->free_task;
         pool->free_task = id;
@@ -115,23 +128,34 @@ static uint32_t take(struct sim_pool *pool, uint32_t index)
 
 /* ---- steal ---- */
 
-static uint32_t head_of(const struct sim_shard *shard)
+static size_t draw(struct sim_pool *pool, const struct npi_forward_class *class, size_t pick[2])
 {
-    int c = best_class(shard);
-    return c < 0 ? SIM_NONE : shard->queue[c].first;
+    return npi_forward_draw(class->count, (uint32_t)(npi_prng_next(&pool->prng) >> 32), pick);
+}
+
+/* Age of the oldest task that is next in its class. */
+static uint64_t head_age_ns(const struct sim_pool *pool, const struct sim_shard *shard)
+{
+    uint64_t age_ns = 0;
+    for (int c = 0; c < NPI_CLASS_COUNT; c++) {
+        if (shard->queue[c].count == 0)
+            continue;
+        uint64_t its = pool->now_ns - pool->tasks[shard->queue[c].first].arrived_ns;
+        age_ns = its > age_ns ? its : age_ns;
+    }
+    return age_ns;
 }
 
 static bool may_steal(const struct sim_pool *pool, uint32_t thief, uint32_t from, uint32_t distance)
 {
     const struct sim_shard *victim = &pool->shards[from];
-    uint32_t head = head_of(victim);
-    if (head == SIM_NONE || pool->tasks[head].stolen)
+    if (victim->queued_tasks == 0)
         return false;
     struct npi_steal_view view = {
         .queued_tasks = victim->queued_tasks,
         .busy_workers = victim->plant.busy,
         .limit_workers = victim->limit_workers,
-        .head_age_ns = pool->now_ns - pool->tasks[head].arrived_ns,
+        .head_age_ns = head_age_ns(pool, victim),
         .wait_ns_per_task = victim->forward.wait_ns_per_task,
         .task_cpu_ns = victim->last.task_cpu_ns,
         .distance = distance,
@@ -141,68 +165,28 @@ static bool may_steal(const struct sim_pool *pool, uint32_t thief, uint32_t from
     return npi_forward_may_steal(&pool->params, &view);
 }
 
-static uint32_t steal_victim(struct sim_pool *pool, uint32_t index)
+/* A task of another shard to run here, or SIM_NONE. Two of each distance are looked at. */
+static uint32_t steal(struct sim_pool *pool, uint32_t index)
 {
     const struct sim_shard *shard = &pool->shards[index];
+    if (!sim_policy_places(pool) || pool->spec->no_steal || !shard->last.cpu_free)
+        return SIM_NONE;
     for (size_t k = 0; k < shard->class_count; k++) {
         const struct npi_forward_class *class = &shard->classes[k];
         size_t pick[2];
-        size_t picks = npi_forward_draw(class->count, (uint32_t)npi_prng_next(&pool->prng), pick);
-        uint32_t best = SIM_NONE;
+        size_t picks = draw(pool, class, pick);
         for (size_t i = 0; i < picks; i++) {
             uint32_t from = shard->order[class->first + pick[i]];
-            if (may_steal(pool, index, from, class->distance) &&
-                (best == SIM_NONE ||
-                 pool->shards[from].queued_tasks > pool->shards[best].queued_tasks))
-                best = from;
+            uint32_t id =
+                may_steal(pool, index, from, class->distance) ? take(pool, from) : SIM_NONE;
+            if (id == SIM_NONE)
+                continue;
+            pool->tasks[id].hops++;
+            pool->result->stolen++;
+            return id;
         }
-        if (best == SIM_NONE && class->count > 2) { /* the hint: the longest queue last published */
-            uint32_t hint = shard->order[class->first];
-            for (uint16_t i = 1; i < class->count; i++) {
-                uint32_t other = shard->order[class->first + i];
-                if (pool->shards[other].published.queued_tasks >
-                    pool->shards[hint].published.queued_tasks)
-                    hint = other;
-            }
-            if (may_steal(pool, index, hint, class->distance))
-                best = hint;
-        }
-        if (best != SIM_NONE)
-            return best;
     }
     return SIM_NONE;
-}
-
-/* Takes a batch: the first task is returned to be run, the others queue here. */
-static uint32_t steal(struct sim_pool *pool, uint32_t index)
-{
-    struct sim_shard *shard = &pool->shards[index];
-    if (!adaptive(pool) || pool->spec->no_steal || !shard->last.cpu_free)
-        return SIM_NONE;
-    uint32_t from = steal_victim(pool, index);
-    if (from == SIM_NONE)
-        return SIM_NONE;
-    struct sim_shard *victim = &pool->shards[from];
-    uint32_t batch =
-        npi_forward_steal_batch(&pool->params, victim->last.task_cpu_ns, victim->queued_tasks,
-                                shard->limit_workers - shard->plant.busy);
-    uint32_t first = SIM_NONE;
-    for (uint32_t k = 0; k < batch; k++) {
-        uint32_t head = head_of(victim);
-        if (head == SIM_NONE || pool->tasks[head].stolen)
-            break;
-        uint32_t id = take(pool, from);
-        if (id == SIM_NONE)
-            break;
-        pool->tasks[id].stolen = true;
-        pool->tasks[id].hops++;
-        pool->result->stolen++;
-        if (first == SIM_NONE)
-            first = id;
-        else
-            append(pool, shard, index, id);
-    }
-    return first;
 }
 
 void sim_pull(struct sim_pool *pool, uint32_t index)
@@ -265,52 +249,71 @@ static bool has_place(const struct sim_shard *shard)
     return shard->queued_tasks < shard->capacity_tasks;
 }
 
-/* Rules 2 and 4 over all distance classes; SIM_NONE = nobody takes it. */
-static uint32_t other_shard(struct sim_pool *pool, uint32_t home, const struct sim_task *task,
-                            bool idle_only, enum npi_verdict *verdict)
+static double penalty_of(const struct sim_pool *pool, const struct sim_shard *shard,
+                         const struct npi_forward_class *class)
+{
+    return npi_forward_penalty_ns(&pool->params, shard->last.task_cpu_ns, class->distance,
+                                  NPI_AFFINITY_CALLER);
+}
+
+/* Rule 2: an idle shard, nearest first; SIM_NONE = nobody is, or the move does not pay. */
+static uint32_t idle_shard(struct sim_pool *pool, uint32_t home)
 {
     const struct sim_shard *shard = &pool->shards[home];
-    double wait = npi_forward_wait_ns(shard->queued_tasks, shard->plant.busy, shard->limit_workers,
-                                      shard->forward.wait_ns_per_task);
+    double wait_ns = npi_forward_wait_ns(shard->queued_tasks, shard->plant.busy,
+                                         shard->limit_workers, shard->forward.wait_ns_per_task);
     for (size_t k = 0; k < shard->class_count; k++) {
         const struct npi_forward_class *class = &shard->classes[k];
         struct npi_forward_target targets[2];
         size_t pick[2];
-        size_t picks = npi_forward_draw(class->count, (uint32_t)npi_prng_next(&pool->prng), pick);
+        size_t picks = draw(pool, class, pick);
         for (size_t i = 0; i < picks; i++)
             look(pool, shard->order[class->first + pick[i]], &targets[i]);
-        double penalty = npi_forward_penalty_ns(&pool->params, shard->last.task_cpu_ns,
-                                                class->distance, NPI_AFFINITY_CALLER);
-        int best;
-        if (idle_only) {
-            best = npi_forward_idle(&pool->params, wait, penalty, targets, picks);
-        } else {
-            best = npi_forward_room(&pool->params, targets, picks);
-        }
-        if (best < 0)
-            continue;
-        uint32_t to = shard->order[class->first + pick[best]];
-        enum npi_verdict its = judge(pool, to, task, penalty);
-        if (its == NPI_VERDICT_ACCEPT && has_place(&pool->shards[to]))
-            return to;
-        *verdict = npi_admit_combine(*verdict, its);
+        int best = npi_forward_idle(&pool->params, wait_ns, penalty_of(pool, shard, class), targets,
+                                    picks);
+        if (best >= 0)
+            return shard->order[class->first + pick[best]];
     }
-    if (idle_only)
-        return SIM_NONE;
+    return SIM_NONE;
+}
+
+/* Would this shard take overflow? Notes its verdict. */
+static bool takes_overflow(struct sim_pool *pool, uint32_t index, const struct sim_task *task,
+                           double penalty_ns, enum npi_verdict *verdict)
+{
+    struct npi_forward_target target;
+    look(pool, index, &target);
+    enum npi_verdict its = NPI_VERDICT_FULL;
+    if (npi_forward_has_room(&pool->params, &target))
+        its = judge(pool, index, task, penalty_ns);
+    if (its == NPI_VERDICT_ACCEPT)
+        return has_place(&pool->shards[index]);
+    *verdict = npi_admit_combine(*verdict, its);
+    return false;
+}
+
+/* Rule 4: of each distance the emptier of two, the other, then everybody up to a bound. */
+static uint32_t roomy_shard(struct sim_pool *pool, uint32_t home, const struct sim_task *task,
+                            enum npi_verdict *verdict)
+{
+    const struct sim_shard *shard = &pool->shards[home];
     for (size_t k = 0; k < shard->class_count; k++) {
         const struct npi_forward_class *class = &shard->classes[k];
-        double penalty = npi_forward_penalty_ns(&pool->params, shard->last.task_cpu_ns,
-                                                class->distance, NPI_AFFINITY_CALLER);
-        for (uint16_t i = 0; i < class->count; i++) {
-            struct npi_forward_target target;
-            uint32_t to = shard->order[class->first + i];
-            look(pool, to, &target);
-            if (!npi_forward_has_room(&pool->params, &target))
-                continue;
-            enum npi_verdict its = judge(pool, to, task, penalty);
-            if (its == NPI_VERDICT_ACCEPT && has_place(&pool->shards[to]))
-                return to;
-            *verdict = npi_admit_combine(*verdict, its);
+        const uint16_t *ids = &shard->order[class->first];
+        double penalty_ns = penalty_of(pool, shard, class);
+        size_t pick[2];
+        size_t picks = draw(pool, class, pick);
+        if (picks == 2 &&
+            pool->shards[ids[pick[1]]].queued_tasks < pool->shards[ids[pick[0]]].queued_tasks) {
+            size_t first = pick[0];
+            pick[0] = pick[1];
+            pick[1] = first;
+        }
+        for (size_t i = 0; i < picks + class->count && i < scan_max; i++) {
+            size_t at = i < picks ? pick[i] : i - picks;
+            bool seen = i >= picks && (at == pick[0] || (picks == 2 && at == pick[1]));
+            if (!seen && takes_overflow(pool, ids[at], task, penalty_ns, verdict))
+                return ids[at];
         }
     }
     return SIM_NONE;
@@ -346,13 +349,48 @@ static uint32_t place_simply(const struct sim_pool *pool, uint32_t home)
     return SIM_NONE;
 }
 
+/* Where the policy puts it; SIM_NONE = nowhere, for the reason in *verdict. */
+static uint32_t place(struct sim_pool *pool, uint32_t home, const struct sim_task *task,
+                      enum npi_verdict *verdict)
+{
+    const struct sim_shard *shard = &pool->shards[home];
+    bool alone = pool->spec->no_forward || pool->count == 1;
+    *verdict = judge(pool, home, task, 0.0);
+    if (*verdict == NPI_VERDICT_ACCEPT) {
+        bool runs_now = shard->queued_tasks == 0 && shard->plant.busy < shard->limit_workers;
+        uint32_t idle = SIM_NONE;
+        if (!runs_now && !alone && shard->queued_tasks >= shard->forward.soft_tasks)
+            idle = idle_shard(pool, home);
+        return idle == SIM_NONE ? home : idle;
+    }
+    return alone ? SIM_NONE : roomy_shard(pool, home, task, verdict);
+}
+
+static void refuse(struct sim_pool *pool, uint32_t id, enum npi_verdict verdict)
+{
+    struct sim_result *result = pool->result;
+    struct sim_task *task = &pool->tasks[id];
+    struct sim_slot *slot = sim_slot(pool);
+    result->refused[task->task_class]++;
+    result->refused_for[verdict]++;
+    result->shards[task->home].refused++;
+    if (slot)
+        slot->refused++;
+    task->phase = TASK_FREE;
+    task->next = pool->free_task;
+    pool->free_task = id;
+}
+
 void sim_submit(struct sim_pool *pool, uint32_t home, const struct sim_job *job)
 {
     struct sim_result *result = pool->result;
+    struct sim_slot *slot = sim_slot(pool);
     size_t ms = (size_t)(pool->now_ns / 1000000);
     result->offered++;
-    result->offered_at[home]++;
+    result->shards[home].offered++;
     result->offered_by[job->task_class]++;
+    if (slot)
+        slot->offered++;
     if (ms < result->ms_count)
         result->arrived_per_ms[ms]++;
 
@@ -367,27 +405,11 @@ void sim_submit(struct sim_pool *pool, uint32_t home, const struct sim_job *job)
     task->home = (uint16_t)home;
     task->task_class = (uint8_t)job->task_class;
 
-    const struct sim_shard *shard = &pool->shards[home];
-    uint32_t to = SIM_NONE;
-    if (!adaptive(pool)) {
-        to = place_simply(pool, home);
-    } else {
-        enum npi_verdict verdict = judge(pool, home, task, 0.0);
-        bool runs_now = shard->queued_tasks == 0 && shard->plant.busy < shard->limit_workers;
-        bool look_around = !pool->spec->no_forward && pool->count > 1;
-        if (!runs_now && look_around && shard->queued_tasks >= shard->forward.soft_tasks)
-            to = other_shard(pool, home, task, true, &verdict);
-        if (to == SIM_NONE && verdict == NPI_VERDICT_ACCEPT)
-            to = home;
-        if (to == SIM_NONE && look_around)
-            to = other_shard(pool, home, task, false, &verdict);
-    }
-    if (to != SIM_NONE) {
+    enum npi_verdict verdict = NPI_VERDICT_FULL;
+    uint32_t to =
+        sim_policy_places(pool) ? place(pool, home, task, &verdict) : place_simply(pool, home);
+    if (to != SIM_NONE)
         accept(pool, home, to, id);
-        return;
-    }
-    result->refused[job->task_class]++;
-    task->phase = TASK_FREE;
-    task->next = pool->free_task;
-    pool->free_task = id;
+    else
+        refuse(pool, id, verdict);
 }

@@ -12,8 +12,8 @@
 void sim_fault(struct sim_pool *pool, const char *what)
 {
     if (pool->result->faults++ == 0)
-        snprintf(pool->result->fault, sizeof pool->result->fault, "%s at %.3f s", what,
-                 (double)pool->now_ns * 1e-9);
+        (void)snprintf(pool->result->fault, sizeof pool->result->fault, "%s at %.3f s", what,
+                       (double)pool->now_ns * 1e-9);
 }
 
 static const struct sim_shard_spec *shard_spec(const struct sim_spec *spec, size_t i)
@@ -56,23 +56,60 @@ void sim_start(struct sim_pool *pool, uint32_t at, uint32_t id)
     use_cpu(pool, id, TASK_FIRST_CPU, task->cpu_before);
 }
 
+struct sim_slot *sim_slot(struct sim_pool *pool)
+{
+    struct sim_result *result = pool->result;
+    if (result->slot_count == 0 || pool->end_ns == 0)
+        return NULL;
+    size_t at = (size_t)((double)pool->now_ns / (double)pool->end_ns * (double)result->slot_count);
+    return &result->slots[at < result->slot_count ? at : result->slot_count - 1];
+}
+
+static void add_time(struct npi_histogram_sum *times, uint64_t ns)
+{
+    times->bucket[npi_histogram_index(ns)]++;
+    times->count++;
+    if (ns > times->max)
+        times->max = ns;
+}
+
 static void record(struct sim_pool *pool, const struct sim_task *task)
 {
     struct sim_result *result = pool->result;
-    result->done =
-        sim_grow(result->done, result->done_count, &result->done_space, sizeof *result->done);
-    struct sim_done *done = &result->done[result->done_count++];
-    done->end_s = (float)((double)pool->now_ns * 1e-9);
-    done->total_ms = (float)((double)(pool->now_ns - task->arrived_ns) * 1e-6);
-    done->inside_ms = (float)((double)(pool->now_ns - task->started_ns) * 1e-6);
-    done->home = task->home;
-    done->at = task->at;
-    done->task_class = task->task_class;
-    done->hops = task->hops;
+    unsigned c = task->task_class;
+    uint64_t wait_ns = task->started_ns - task->arrived_ns;
+    uint64_t total_ns = pool->now_ns - task->arrived_ns;
+    add_time(&result->times->wait[c], wait_ns);
+    add_time(&result->times->total[c], total_ns);
+    struct sim_slot *slot = sim_slot(pool);
+    if (slot) {
+        slot->done++;
+        add_time(&slot->wait[c], wait_ns);
+    }
+    bool away = task->at != task->home;
+    result->completed++;
+    result->completed_by[c]++;
+    result->away += away;
+    result->shards[task->home].done++;
+    result->shards[task->home].away += away;
+    result->shards[task->at].ran++;
+    result->shards[task->at].guests += away;
     if (task->deadline_ns == 0 || pool->now_ns <= task->deadline_ns)
         result->in_time++;
     if (task->hops > result->hops_max)
         result->hops_max = task->hops;
+    if (pool->spec->brief)
+        return;
+    result->done =
+        sim_grow(result->done, result->done_count, &result->done_space, sizeof *result->done);
+    struct sim_done *done = &result->done[result->done_count++];
+    done->end_s = (float)((double)pool->now_ns * 1e-9);
+    done->total_ms = (float)((double)total_ns * 1e-6);
+    done->inside_ms = (float)((double)(total_ns - wait_ns) * 1e-6);
+    done->home = task->home;
+    done->at = task->at;
+    done->task_class = task->task_class;
+    done->hops = task->hops;
 }
 
 /* Somebody else may have waited for the permit that just came back. */
@@ -147,6 +184,9 @@ static void change(struct sim_pool *pool, uint32_t index, bool seen)
         return;
     }
     switch (its->kind) {
+    case SIM_CHANGE_FOREIGN:
+        sim_plant_others(plant, its->value, pool->now_ns, &pool->heap);
+        return;
     case SIM_CHANGE_CPUS:
         sim_event_push(&pool->heap, pool->now_ns + 100 * MS, SIM_EVENT_SEEN, index, 0);
         plant->cpus = its->value;
@@ -158,7 +198,7 @@ static void change(struct sim_pool *pool, uint32_t index, bool seen)
         plant->speed = its->value;
         break;
     case SIM_CHANGE_SUBMIT:
-        for (double k = 0; k < its->value; k += 1.0) {
+        for (uint32_t k = 0; k < (uint32_t)its->value; k++) {
             struct sim_job job = {its->cpu_ms * 1e6, (uint64_t)(its->block_ms * 1e6), 0, 1.0,
                                   NPI_CLASS_NORMAL};
             sim_submit(pool, its->shard, &job);
@@ -168,15 +208,11 @@ static void change(struct sim_pool *pool, uint32_t index, bool seen)
     sim_plant_changed(plant, pool->work, pool->now_ns, &pool->heap);
 }
 
-static void arrival(struct sim_pool *pool, uint32_t index)
+/* Fetches the next arrival, if there is one. */
+static void expect_arrival(struct sim_pool *pool)
 {
-    const struct sim_load *load = &pool->spec->loads[index];
-    struct sim_job job;
-    uint64_t next_ns;
-    sim_load_job(load, &pool->prng, &job);
-    sim_submit(pool, load->home, &job);
-    if (sim_load_next(load, &pool->prng, pool->now_ns, &next_ns))
-        sim_event_push(&pool->heap, next_ns, SIM_EVENT_ARRIVAL, index, 0);
+    if (sim_source_next(&pool->source, &pool->arrival))
+        sim_event_push(&pool->heap, pool->arrival.at_ns, SIM_EVENT_ARRIVAL, 0, 0);
 }
 
 static void handle(struct sim_pool *pool, const struct sim_event *event)
@@ -185,7 +221,8 @@ static void handle(struct sim_pool *pool, const struct sim_event *event)
     uint32_t done = SIM_NONE;
     switch (event->kind) {
     case SIM_EVENT_ARRIVAL:
-        arrival(pool, event->a);
+        sim_submit(pool, pool->arrival.home, &pool->arrival.job);
+        expect_arrival(pool);
         break;
     case SIM_EVENT_SLICE:
         done = sim_plant_slice(plant, pool->work, event->b, pool->now_ns, &pool->heap);
@@ -232,7 +269,10 @@ static void begin(struct sim_pool *pool, const struct sim_spec *spec)
     pool->result->seconds = spec->seconds;
     pool->result->tick_s = (double)spec->params.tick_ns * 1e-9;
     pool->result->shard_count = pool->count;
-    pool->result->offered_at = sim_zeroed(pool->count, sizeof *pool->result->offered_at);
+    pool->result->shards = sim_zeroed(pool->count, sizeof *pool->result->shards);
+    pool->result->times = sim_zeroed(1, sizeof *pool->result->times);
+    pool->result->slot_count = spec->slot_count;
+    pool->result->slots = sim_zeroed(spec->slot_count, sizeof *pool->result->slots);
     pool->result->ms_count = (size_t)(spec->seconds * 1e3);
     pool->result->arrived_per_ms =
         sim_zeroed(pool->result->ms_count + 1, sizeof *pool->result->arrived_per_ms);
@@ -246,6 +286,7 @@ static void begin(struct sim_pool *pool, const struct sim_spec *spec)
         shard->min_workers = its->workers_min
                                  ? its->workers_min
                                  : npi_balance_min(spec->budget_workers, pool->count, its->cpus);
+        shard->workers_max = its->workers_max;
         shard->limit_workers = its->workers_at_start ? its->workers_at_start : shard->min_workers;
         for (int c = 0; c < NPI_CLASS_COUNT; c++) {
             shard->queue[c].first = shard->queue[c].last = SIM_NONE;
@@ -253,11 +294,10 @@ static void begin(struct sim_pool *pool, const struct sim_spec *spec)
         }
     }
     sim_control_init(pool);
-    for (uint32_t i = 0; i < spec->load_count; i++) {
-        uint64_t at_ns;
-        if (sim_load_next(&spec->loads[i], &pool->prng, 0, &at_ns))
-            sim_event_push(&pool->heap, at_ns, SIM_EVENT_ARRIVAL, i, 0);
-    }
+    /* Its own random numbers: what is offered does not depend on what becomes of it. */
+    sim_source_init(&pool->source, spec->loads, spec->load_count, spec->trace, spec->trace_count,
+                    spec->shard_count, spec->seed);
+    expect_arrival(pool);
     for (uint32_t i = 0; i < spec->change_count; i++)
         sim_event_push(&pool->heap, (uint64_t)(spec->changes[i].at_s * 1e9), SIM_EVENT_CHANGE, i,
                        0);
@@ -279,7 +319,7 @@ static void account(struct sim_pool *pool)
     if (result->offered != result->accepted + refused)
         sim_fault(pool, "offered is not accepted + refused");
     if (result->accepted !=
-        result->done_count + result->dropped + result->queued_at_end + result->running_at_end)
+        result->completed + result->dropped + result->queued_at_end + result->running_at_end)
         sim_fault(pool, "accepted is not done + dropped + queued + running");
     if (result->running_at_end != pool->running_workers)
         sim_fault(pool, "permits in use are not the running tasks");
@@ -294,6 +334,7 @@ struct sim_result *sim_run(const struct sim_spec *spec)
     begin(&pool, spec);
     while (sim_event_pop(&pool.heap, &event) && event.at_ns <= pool.end_ns) {
         pool.now_ns = event.at_ns;
+        pool.result->events++;
         handle(&pool, &event);
     }
     account(&pool);
@@ -303,6 +344,7 @@ struct sim_result *sim_run(const struct sim_spec *spec)
         free(pool.shards[i].classes);
     }
     sim_event_fini(&pool.heap);
+    sim_source_fini(&pool.source);
     free(pool.shards);
     free(pool.tasks);
     free(pool.work);
@@ -321,6 +363,8 @@ void sim_result_free(struct sim_result *result)
     free(result->ticks);
     free(result->moved_workers);
     free(result->arrived_per_ms);
-    free(result->offered_at);
+    free(result->shards);
+    free(result->times);
+    free(result->slots);
     free(result);
 }
