@@ -28,7 +28,7 @@ static void *create(unsigned workers, const char **why)
     return create_with(0, why);
 }
 
-/* Ten thousand times what is asked for between two tasks. */
+/* Workers may spin for 10 ms before they sleep. */
 static void *create_spinning(unsigned workers, const char **why)
 {
     (void)workers;

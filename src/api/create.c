@@ -203,7 +203,9 @@ static int build(struct numapool *pool, const struct numapool_config *config,
     }
     if (result == NUMAPOOL_OK) {
         result = make_shards(pool);
-        pool->only = pool->shard_count == 1 ? pool->shards[0] : NULL;
+    }
+    if (result == NUMAPOOL_OK && pool->shard_count == 1) {
+        pool->only = pool->shards[0];
     }
     if (result != NUMAPOOL_OK) {
         return npi_error(error, result, ENOMEM, "out of memory while building the shards");

@@ -153,7 +153,7 @@ int npi_admission_decide(struct npi_shard *home, struct npi_item *item)
         }
         int pushed = npi_shard_push(home, rank, item, 1, view.admit.by_class[rank].share_tasks);
         if (pushed == 1) {
-            npi_shard_notify(home);
+            npi_shard_notify(home, item->hot[NPI_TASK_STAMP]);
             return NUMAPOOL_OK;
         }
         if (pushed == NPI_PUSH_CLOSED) {

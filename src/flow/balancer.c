@@ -114,12 +114,15 @@ static void learn(struct npi_tick *tick, struct npi_shard *shard, uint64_t now_n
     npi_scale_step(&shard->pool->params, &tick->scale, &sample, &tick->result);
 
     double weight = npi_ewma_weight((double)elapsed_ns, (double)shard->pool->params.rate_tau_ns);
+    uint64_t arrived = 0;
     for (unsigned rank = 0; rank < NPI_CLASS_COUNT; rank++) {
         uint64_t accepted = npi_shard_accepted(shard, (enum npi_class)rank);
+        arrived += accepted - tick->accepted_before[rank];
         double rate = (double)(accepted - tick->accepted_before[rank]) / (double)elapsed_ns;
         tick->accepted_per_ns[rank] = npi_ewma_mix(tick->accepted_per_ns[rank], weight, rate);
         tick->accepted_before[rank] = accepted;
     }
+    tick->gap_ns = arrived != 0 ? elapsed_ns / arrived : NPI_NEVER_NS;
     tick->taken_before = taken;
     tick->busy_before = busy;
     tick->last_ns = now_ns;
@@ -129,6 +132,7 @@ static void look_for_standing_queues(struct npi_tick *tick, struct npi_shard *sh
                                      uint64_t now_ns)
 {
     uint64_t now_ticks = npi_clock_ticks();
+    tick->oldest_ns = 0;
     for (unsigned rank = 0; rank < NPI_CLASS_COUNT; rank++) {
         uint64_t least = npi_a64_swap_acq_rel(&shard->sojourn_ticks_min[rank], UINT64_MAX);
         uint64_t stamp = now_ticks;
@@ -137,9 +141,11 @@ static void look_for_standing_queues(struct npi_tick *tick, struct npi_shard *sh
             queued = 0;
         }
         uint64_t age = (int64_t)(now_ticks - stamp) > 0 ? now_ticks - stamp : 0;
+        uint64_t age_ns = npi_clock_ticks_to_ns(age);
+        tick->oldest_ns = age_ns > tick->oldest_ns ? age_ns : tick->oldest_ns;
         (void)npi_admit_codel(&shard->pool->params, &tick->codel[rank], now_ns,
                               least == UINT64_MAX ? NPI_NEVER_NS : npi_clock_ticks_to_ns(least),
-                              queued, npi_clock_ticks_to_ns(age));
+                              queued, age_ns);
     }
 }
 
@@ -184,6 +190,8 @@ static void publish(struct npi_tick *tick, struct npi_shard *shard)
                       ? (uint64_t)(1.0 / arrivals_per_ns)
                       : NPI_NEVER_NS,
         .wake_cost_ns = 0,
+        .tick_gap_ns = tick->gap_ns,
+        .task_ns = result->task_ns,
         .cpus = tick->cpus,
         .limit_workers = limit,
         .busy_workers = tick->busy_before,
@@ -194,6 +202,8 @@ static void publish(struct npi_tick *tick, struct npi_shard *shard)
     view.task_cpu_ns = result->task_cpu_ns;
     view.cpus = (float)tick->cpus;
     view.cpu_free = result->cpu_free && !result->starved;
+    npi_a64_store_relaxed(&shard->spare_tasks, view.idle.spare_tasks);
+    npi_a64_store_relaxed(&shard->patience_ticks, npi_clock_ns_to_ticks(view.idle.patience_ns));
     npi_shard_view_publish(shard, &view);
     npi_pool_room_made(shard->pool);
 
@@ -208,6 +218,7 @@ static void publish(struct npi_tick *tick, struct npi_shard *shard)
 
 void npi_tick_publish_first(struct npi_tick *tick, struct npi_shard *shard)
 {
+    tick->gap_ns = NPI_NEVER_NS;
     publish(tick, shard);
 }
 
@@ -335,6 +346,11 @@ void npi_tick(struct npi_tick *tick, struct npi_shard *shard, uint64_t now_ns)
                npi_a64_load_relaxed(&shard->quota)) {
         npi_balancer_apply_budget(shard->pool); /* others held too much of it when it was dealt */
     }
+    bool patient = npi_a64_load_relaxed(&shard->patience_ticks) != 0;
     publish(tick, shard);
+    /* Submitters relied on workers that may be in a task that takes long. */
+    if (patient && tick->oldest_ns > shard->pool->params.wake_ns * 16) {
+        npi_shard_look(shard, NPI_GATE_NOBODY);
+    }
     npi_overflow_call_help(shard);
 }

@@ -22,6 +22,8 @@ struct npi_tick {
     uint64_t taken_before;
     uint32_t busy_before;
     double accepted_per_ns[NPI_CLASS_COUNT];
+    uint64_t gap_ns;    /* between tasks that were accepted since the last tick */
+    uint64_t oldest_ns; /* how long the oldest waiting task has waited */
     uint64_t idle_before_ns;
     uint64_t idle_read_ns; /* when idle_before_ns was read */
     double idle_cpus;      /* of the shard's processors, at the last reading */

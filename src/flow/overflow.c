@@ -75,7 +75,7 @@ static bool push_guest(struct npi_overflow_ask *ask, struct npi_shard *target,
         1) {
         (void)npi_a64_add_relaxed(&ask->home->forwarded_out, 1);
         (void)npi_a64_add_relaxed(&target->forwarded_in, 1);
-        NPI_MUTANT(forward_unheard, npi_shard_notify(target), (void)0);
+        NPI_MUTANT(forward_unheard, npi_shard_notify(target, item->hot[NPI_TASK_STAMP]), (void)0);
         return true;
     }
     (void)npi_a64_add_relaxed(&target->guests_ever, (uint64_t)-1);

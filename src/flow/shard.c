@@ -413,6 +413,29 @@ void npi_shard_wake(struct npi_shard *shard, uint32_t self)
     }
 }
 
+bool npi_shard_few_wait(const struct npi_shard *shard)
+{
+    uint64_t spare = npi_a64_load_relaxed(&shard->spare_tasks);
+    return spare != 0 && npi_shard_waiting(shard) < spare;
+}
+
+void npi_shard_call(struct npi_shard *shard, uint64_t permits, uint64_t now_ticks)
+{
+    uint64_t patience = npi_a64_load_relaxed(&shard->patience_ticks);
+    if (patience != 0 &&
+        NPI_MUTANT(patient_beside_nobody, npi_permits_active(permits) != 0, true)) {
+        /* The heads are the workers' lines: not for every task. */
+        if (now_ticks - npi_a64_load_relaxed(&shard->kept_up_ticks) < patience) {
+            return;
+        }
+        npi_a64_store_relaxed(&shard->kept_up_ticks, now_ticks);
+        if (npi_shard_few_wait(shard)) {
+            return;
+        }
+    }
+    npi_shard_wake(shard, NPI_GATE_NOBODY);
+}
+
 void npi_shard_look(struct npi_shard *shard, uint32_t self)
 {
     if (!npi_shard_quiet(shard)) {

@@ -104,14 +104,18 @@ struct npi_shard {
         fast_tasks[NPI_CLASS_COUNT]; /* below this depth a submit asks nothing further */
     npi_a64 refusing
         [NPI_CLASS_COUNT]; /* last refusal by all shards: pool->room then, * 2, + 1 = full */
-    npi_a64 lanes_used;    /* enum npi_lanes */
+    npi_a64 lanes_used;     /* enum npi_lanes */
+    npi_a64 patience_ticks; /* npi_idle_gates; 0 = whoever submits wakes */
+    npi_a64 spare_tasks;
     npi_a64 view_version;
     npi_a64 view_words[NPI_SHARD_VIEW_WORDS];
+
+    /* when a submitter last looked whether the running workers keep up */
+    NPI_APART npi_a64 kept_up_ticks;
 
     /* written by submitters on slow paths */
     NPI_APART npi_a64 refused[NPI_REFUSALS];
     npi_a64 forwarded_out;
-
     /* written for tasks that cross shards */
     NPI_APART npi_a64 forwarded_in;
     npi_a64 guests_ever;    /* counted before they are published, unlike forwarded_in */
@@ -263,11 +267,23 @@ void npi_shard_recount_thread(struct npi_shard *shard);
    They are empty: closed. A busy shard would otherwise use them until its load ends. */
 void npi_shard_close_lanes(struct npi_shard *shard);
 
-/* After a push. */
-static inline void npi_shard_notify(struct npi_shard *shard)
+/* In a stream of short tasks: so few wait that the running workers have done them before another one is
+   awake. */
+bool npi_shard_few_wait(const struct npi_shard *shard);
+
+/*
+ * Somebody should be woken, by these permits, for what was published at `now`: does so, unless workers run
+ * that keep up. They look at the queue before they sleep, so nothing is left; a task that waits behind
+ * one that takes long is found by who submits spare_tasks later, or by the tick.
+ */
+void npi_shard_call(struct npi_shard *shard, uint64_t permits, uint64_t now_ticks);
+
+/* After a push; now_ticks: about when, as the task's stamp. */
+static inline void npi_shard_notify(struct npi_shard *shard, uint64_t now_ticks)
 {
-    if (npi_permits_want_wake(npi_gate_permits(&shard->gate))) { /* @sleep-announced */
-        npi_shard_wake(shard, NPI_GATE_NOBODY);
+    uint64_t permits = npi_gate_permits(&shard->gate); /* @sleep-announced */
+    if (npi_permits_want_wake(permits)) {
+        npi_shard_call(shard, permits, now_ticks);
     }
 }
 

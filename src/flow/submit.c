@@ -54,7 +54,7 @@ static inline bool enqueue_plainly(struct npi_shard *home, const npi_a32 *phase,
     if (NPI_UNLIKELY(!npi_shard_push_plainly(home, phase, rank, item))) {
         return false;
     }
-    npi_shard_notify(home);
+    npi_shard_notify(home, item->hot[NPI_TASK_STAMP]);
     return true;
 }
 
@@ -64,7 +64,7 @@ static int enqueue(struct npi_shard *home, enum npi_class rank, struct npi_item 
     if (npi_item_deadline_ticks(item) == 0 && !npi_pool_is_full(home->pool)) {
         uint64_t fast = npi_a64_load_relaxed(&home->fast_tasks[rank]);
         if (NPI_LIKELY(fast != 0 && npi_shard_push(home, rank, item, 1, fast) == 1)) {
-            npi_shard_notify(home);
+            npi_shard_notify(home, item->hot[NPI_TASK_STAMP]);
             return NUMAPOOL_OK;
         }
     }
@@ -89,9 +89,10 @@ static NPI_APART_FROM_PATH int submit_slowly(struct npi_shard *home, numapool_fn
     return enqueue(home, NPI_CLASS_NORMAL, &item);
 }
 
-static NPI_APART_FROM_PATH int wake_somebody(struct npi_shard *home)
+static NPI_APART_FROM_PATH int call_somebody(struct npi_shard *home, uint64_t permits,
+                                             uint64_t stamp)
 {
-    npi_shard_wake(home, NPI_GATE_NOBODY);
+    npi_shard_call(home, permits, stamp);
     return NUMAPOOL_OK;
 }
 
@@ -140,8 +141,9 @@ int numapool_submit(numapool *pool, numapool_fn *run, void *arg)
     if (NPI_UNLIKELY(!npi_shard_push_plainly(home, &pool->phase, NPI_CLASS_NORMAL, &item))) {
         return submit_slowly(home, run, arg, item.hot[NPI_TASK_STAMP]);
     }
-    return npi_permits_want_wake(npi_gate_permits(&home->gate)) /* @sleep-announced */
-               ? wake_somebody(home)
+    uint64_t permits = npi_gate_permits(&home->gate); /* @sleep-announced */
+    return npi_permits_want_wake(permits)
+               ? call_somebody(home, permits, item.hot[NPI_TASK_STAMP])
                : NUMAPOOL_OK;
 }
 
@@ -362,7 +364,7 @@ int numapool_submit_batch(numapool *pool, const struct numapool_task *tasks, siz
             pushed = fast != 0 ? npi_shard_push(shard, rank, items, n, fast) : 0;
             pushed = pushed > 0 ? pushed : 0;
             if (pushed > 0) {
-                npi_shard_notify(shard);
+                npi_shard_notify(shard, now);
                 done += (size_t)pushed;
             }
         }

@@ -422,7 +422,8 @@ static bool search(struct npi_worker *worker, struct npi_item *item)
     }
     worker->searching = false;
     uint64_t permits = npi_gate_found(&shard->gate);
-    if (npi_permits_want_wake(permits) && NPI_MUTANT(chain_cut, !npi_shard_quiet(shard), false)) {
+    if (npi_permits_want_wake(permits) && NPI_MUTANT(chain_cut, !npi_shard_quiet(shard), false) &&
+        !npi_shard_few_wait(shard)) {
         npi_shard_wake(shard, NPI_GATE_NOBODY); /* the chain goes on while there is work */
     }
     return true;
@@ -458,30 +459,40 @@ static NPI_APART_FROM_PATH bool look_and_take(struct npi_worker *worker, uint64_
 }
 
 /* Tasks one after the other, of those that were seen at the last look, while that is fresh and no permit
-   has to be given back. `now` is when the last one ended; returns the same. */
+   has to be given back. `now` is when the last one ended; returns the same. In a stream of short tasks
+   who was refused is told of room after them all, some microseconds later, not after each: a full queue
+   would otherwise be filled and found full again task by task. */
 static NPI_ON_PATH uint64_t run_seen(struct npi_worker *worker, uint64_t now)
 {
     struct npi_shard *shard = worker->shard;
     struct numapool *pool = shard->pool;
+    bool stream = npi_a64_load_relaxed(&shard->spare_tasks) != 0, untold = false;
     while (NPI_LIKELY(!npi_permits_over(npi_a64_load_relaxed(&shard->gate.permits)) &&
                       now - worker->cursor.looked_ticks < worker->fresh_ticks)) {
         struct npi_item item;
         if (!npi_shard_take_seen(shard, &worker->cursor, &item)) {
             break;
         }
-        NPI_MUTANT(seen_silently, npi_pool_room_made(pool), (void)0);
+        if (stream) {
+            untold = true;
+        } else {
+            NPI_MUTANT(seen_silently, npi_pool_room_made(pool), (void)0);
+        }
         worker->turn++;
         if (NPI_LIKELY(npi_item_is_plain(&item, shard->index))) {
             if (!run_plain(worker, pool, &item, &now)) {
-                break;
+                return now;
             }
             continue;
         }
         worker->item = item;
         now = run(worker, now);
         if (NPI_UNLIKELY(npi_pool_forked(pool))) {
-            break;
+            return now;
         }
+    }
+    if (untold) {
+        NPI_MUTANT(stream_silently, npi_pool_room_made(pool), (void)0);
     }
     return now;
 }

@@ -4,11 +4,24 @@
 /* After this many misses in a row a worker skips 2^6 - 1 spins between two tries. */
 static const uint16_t misses_max = 6;
 
+static uint32_t spare_tasks(const struct npi_policy_params *params,
+                            const struct npi_idle_view *view)
+{
+    if (view->tick_gap_ns >= params->stream_gap_ns || view->task_ns <= 0.0)
+        return 0;
+    double tasks = (double)params->wake_ns / view->task_ns;
+    if (tasks < 2.0)
+        return 0;
+    return tasks < params->spare_tasks_max ? (uint32_t)tasks : params->spare_tasks_max;
+}
+
 void npi_idle_gates(const struct npi_policy_params *params, const struct npi_idle_view *view,
                     struct npi_idle_gates *gates)
 {
     gates->spin_ns = 0;
     gates->spinning_workers_max = 0;
+    gates->spare_tasks = spare_tasks(params, view);
+    gates->patience_ns = gates->spare_tasks != 0 ? params->wake_ns : 0;
     uint64_t budget = params->spin_ns;
     if (view->wake_cost_ns != 0 && view->wake_cost_ns < budget)
         budget = view->wake_cost_ns;

@@ -1,5 +1,6 @@
 /*
- * Whether a worker without work spins, and for how long, before it parks.
+ * Whether a worker without work spins, and for how long, before it parks; and whether one that parks is
+ * woken while another runs.
  *
  * Spinning at most as long as a park and a wake cost is never worse than twice the best choice; it
  * is worth anything only if tasks arrive that fast, and it does harm where the CPUs have other
@@ -19,6 +20,9 @@ struct npi_idle_view {
     uint64_t gap_ns;
     /* Measured cost of a park and a wake; 0 = not measured, params->spin_ns stands for it. */
     uint64_t wake_cost_ns;
+    /* Time between tasks that arrived since the last tick; NPI_NEVER_NS = none. */
+    uint64_t tick_gap_ns;
+    double task_ns; /* npi_scale_result */
     double cpus;
     uint32_t limit_workers;
     uint32_t busy_workers;
@@ -29,6 +33,10 @@ struct npi_idle_view {
 struct npi_idle_gates {
     uint64_t spin_ns; /* 0 = park at once */
     uint32_t spinning_workers_max;
+    /* Tasks are short and come in a stream: a running worker has done so many before another one is
+       awake, so while fewer wait nobody else is woken. 0 = whoever submits wakes. */
+    uint32_t spare_tasks;
+    uint64_t patience_ns; /* how often that is looked at */
 };
 void npi_idle_gates(const struct npi_policy_params *params, const struct npi_idle_view *view,
                     struct npi_idle_gates *gates);

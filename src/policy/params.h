@@ -116,6 +116,13 @@ struct npi_policy_params {
 
     /* user. Longest spin before parking: about the cost of a park and a wake. 0 = never. */
     uint64_t spin_ns;
+    /* What a wake costs the waker and the woken together: a system call and a switch. */
+    uint64_t wake_ns;
+    /* Tasks come in a stream when there is less than this between two of them over a whole tick. */
+    uint64_t stream_gap_ns;
+    /* In a stream, most tasks that may wait while nobody else is woken: bounds what a task that takes
+     * long, among many that do not, can delay, to this many gaps. */
+    uint32_t spare_tasks_max;
 };
 
 void npi_policy_defaults(struct npi_policy_params *params);

@@ -29,7 +29,8 @@
  *
  * Each subtraction from active is followed by a look at the rings by whoever subtracted, and each
  * growth of limit by a look by whoever raised it; so whenever tasks wait and active < limit,
- * somebody is searching or about to look.
+ * somebody is searching or about to look, or, where submitters leave short tasks to the workers that run
+ * (npi_shard_call() in flow/shard.h), active and will look.
  *
  *   word           written by                  read by       why this order
  *   permits        all workers, submitters     all           sc: @sleep-announced

@@ -42,7 +42,7 @@ static void submit_and_stop(void *arg)
     model_may_freeze(false);
     MODEL_CHECK(pushed == 1);
     task->result = NUMAPOOL_OK;
-    npi_shard_notify(&rig.shards[0]);
+    npi_shard_notify(&rig.shards[0], npi_clock_ticks());
 }
 
 static void setup_frozen(void)

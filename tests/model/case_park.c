@@ -45,6 +45,25 @@ const struct model_case model_case_park_submit = {
     .rescue_ns_max = CLAIM_WAIT_NS,
 };
 
+/* --- the same in what passes for a stream: who submits leaves tasks to the worker that runs */
+static void setup_patient_submit(void)
+{
+    static const struct rig_shape shape = {
+        .capacity_tasks = 4, .budget = 2, .limit = {2}, .workers = {2}};
+    rig_init(&shape);
+    npi_a64_init(&rig.shards[0].spare_tasks, 4);
+    npi_a64_init(&rig.shards[0].patience_ticks, UINT64_MAX);
+    (void)model_spawn_late("submitter", submit_two, NULL);
+}
+
+const struct model_case model_case_patient_submit = {
+    .name = "patient_submit",
+    .about = "workers park while tasks are submitted that wake nobody beside a running worker",
+    .setup = setup_patient_submit,
+    .check = check_two,
+    .rescue_ns_max = CLAIM_WAIT_NS,
+};
+
 /* --- two sleepers, and tasks that go on only when both run */
 static npi_a32 met;
 

@@ -94,3 +94,21 @@ const struct model_case model_case_room_by_class = {
     .rescue_ns_max = UINT64_C(1000000),
     .reach = 3, /* always asked, refused at once */
 };
+
+/* ------------------------------------------- the same when room is told of after several tasks */
+
+static void setup_stream(void)
+{
+    setup_class();
+    npi_a64_init(&rig.shards[0].spare_tasks, 4);
+    npi_a64_init(&rig.shards[0].patience_ticks, UINT64_MAX);
+}
+
+const struct model_case model_case_room_in_stream = {
+    .name = "room_in_stream",
+    .about = "the same in a stream of short tasks, where several are taken before somebody is told",
+    .setup = setup_stream,
+    .check = check_class,
+    .rescue_ns_max = UINT64_C(1000000),
+    .reach = 3, /* always asked, refused at once */
+};

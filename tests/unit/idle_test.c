@@ -109,9 +109,46 @@ static void misses_make_spins_rarer_and_a_hit_forgives(void **state)
     }
 }
 
+static void who_keeps_up_with_a_stream_is_left_alone(void **state)
+{
+    (void)state;
+    struct npi_idle_gates gates;
+    struct npi_idle_view view = lively();
+    view.tick_gap_ns = params.stream_gap_ns - 1;
+    view.task_ns = (double)params.wake_ns / 10;
+    npi_idle_gates(&params, &view, &gates);
+    assert_int_equal(gates.spare_tasks, 10);
+    assert_int_equal(gates.patience_ns, params.wake_ns);
+    view.task_ns = 1;
+    npi_idle_gates(&params, &view, &gates);
+    assert_int_equal(gates.spare_tasks, params.spare_tasks_max);
+}
+
+static void everybody_else_is_woken_for_each_task(void **state)
+{
+    (void)state;
+    struct npi_idle_gates gates;
+    struct npi_idle_view none = lively(), seldom = lively(), slow = lively(), never = lively();
+    none.tick_gap_ns = 100; /* no task has run yet */
+    seldom.tick_gap_ns = params.stream_gap_ns;
+    seldom.task_ns = 50;
+    slow.tick_gap_ns = 100;
+    slow.task_ns = (double)params.wake_ns;
+    never.tick_gap_ns = NPI_NEVER_NS;
+    never.task_ns = 50;
+    const struct npi_idle_view *const views[] = {&none, &seldom, &slow, &never};
+    for (size_t i = 0; i < sizeof views / sizeof views[0]; i++) {
+        npi_idle_gates(&params, views[i], &gates);
+        assert_int_equal(gates.spare_tasks, 0);
+        assert_int_equal(gates.patience_ns, 0);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(who_keeps_up_with_a_stream_is_left_alone),
+        cmocka_unit_test(everybody_else_is_woken_for_each_task),
         cmocka_unit_test(spinning_lasts_at_most_what_a_wake_costs),
         cmocka_unit_test(nobody_spins_where_it_cannot_pay_or_does_harm),
         cmocka_unit_test(spinners_are_at_most_half_of_the_busy),

@@ -267,13 +267,13 @@ static void a_push_wakes_one(void **state)
     npi_shard_look(shard, NPI_GATE_NOBODY);
     assert_int_equal(asleep(), 2); /* nothing to do */
     assert_int_equal(push(1, 1, NPI_CLASS_NORMAL, 8), 1);
-    npi_shard_notify(shard);
+    npi_shard_notify(shard, 0);
     assert_int_equal(asleep(), 1);
     assert_int_equal(npi_a32_load_relaxed(&test.sleepers[1].word), NPI_SLEEPER_WOKEN);
     assert_int_equal(npi_permits_active(npi_gate_permits(&shard->gate)), 1);
     assert_int_equal(npi_permits_searching(npi_gate_permits(&shard->gate)), 1);
     /* As long as that one searches nobody else is woken. */
-    npi_shard_notify(shard);
+    npi_shard_notify(shard, 0);
     npi_shard_look(shard, NPI_GATE_NOBODY);
     assert_int_equal(asleep(), 1);
     assert_int_equal(npi_shard_busy(shard), 0);
@@ -302,7 +302,7 @@ static void at_the_limit_nobody_is_woken(void **state)
     test_shard_init(&test, 8, 0);
     npi_gate_push(&shard->gate, 0);
     assert_int_equal(push(1, 1, NPI_CLASS_NORMAL, 8), 1);
-    npi_shard_notify(shard);
+    npi_shard_notify(shard, 0);
     npi_shard_look(shard, NPI_GATE_NOBODY);
     assert_int_equal(asleep(), 1);
     (void)npi_gate_set_limit(&shard->gate, 1);
@@ -316,12 +316,12 @@ static void without_a_sleeper_control_is_asked_for_a_thread(void **state)
     test_shard_init(&test, 8, 2);
     assert_int_equal(push(1, 1, NPI_CLASS_NORMAL, 8), 1);
     /* All threads there may be exist, and none sleeps: the permit is given back. */
-    npi_shard_notify(shard);
+    npi_shard_notify(shard, 0);
     assert_int_equal(npi_a32_load_relaxed(&shard->starts_wanted), 0);
     assert_int_equal(npi_permits_active(npi_gate_permits(&shard->gate)), 0);
     assert_int_equal(npi_permits_searching(npi_gate_permits(&shard->gate)), 0);
     assert_true(npi_shard_uncount_thread(shard, 0));
-    npi_shard_notify(shard);
+    npi_shard_notify(shard, 0);
     assert_int_equal(npi_a32_load_relaxed(&shard->starts_wanted), 1);
     assert_int_equal(npi_a32_load_relaxed(&shard->control_word), 1);
     assert_int_equal(npi_permits_searching(npi_gate_permits(&shard->gate)), 1); /* the new one's */

@@ -210,7 +210,7 @@ static void submit(unsigned index)
             bool slowly = scene.slow && npi_prng_below(&prng, 4) == 0;
             if (slowly ? push_slowly(&item, &prng)
                        : npi_shard_push(shard, NPI_CLASS_NORMAL, &item, 1, CAPACITY) == 1) {
-                npi_shard_notify(shard);
+                npi_shard_notify(shard, 0);
                 i++;
             }
         }
