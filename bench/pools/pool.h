@@ -31,6 +31,8 @@ struct pool_kind {
     bool thread_a_task;  /* threads come and go with each task */
     bool one_function;   /* the same for all tasks of the pool */
     bool outside_only;   /* a task may not submit */
+    bool stalls;        /* one submitter that is preempted inside it stops all: with more threads than
+                           CPUs that is for a time slice, again and again */
     bool spins;          /* its workers keep CPUs busy while they wait */
 };
 

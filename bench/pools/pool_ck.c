@@ -119,4 +119,5 @@ const struct pool_kind pool_ck = {
     .destroy = destroy,
     .submit = submit,
     .bounded = true,
+    .stalls = true,
 };

@@ -27,6 +27,11 @@ static void run(struct bench_run *run)
 {
     const struct contender *contender = contenders[run->contender];
     uint64_t tasks = (uint64_t)run->iterations * BATCH;
+    bool stalls = contender->stop == NULL;
+    if (stalls && run->values[0] + 2 > (int64_t)cpus_allowed() + 1) {
+        bench_not_measured(run, "not with so many more threads than CPUs: minutes");
+        return;
+    }
     struct cost cost =
         run->values[0] == 0
             ? measure_turns(contender, CAPACITY, false, tasks)

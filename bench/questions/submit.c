@@ -58,6 +58,10 @@ static void run(struct bench_run *run)
         return;
     }
     unsigned producers = (unsigned)run->values[0];
+    if (traffic.kind->stalls && producers > cpus_allowed()) {
+        bench_not_measured(run, "not with more threads than CPUs: minutes");
+        return;
+    }
     traffic.at_once = run->values[1] != 0;
     traffic.run = traffic.kind->thread_a_task ? count_of_many : count;
     traffic.tasks_each = ((uint64_t)run->iterations * BATCH + producers - 1) / producers;
