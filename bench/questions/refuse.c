@@ -6,22 +6,30 @@
 #include "pools/pool.h"
 #include "suite/measure.h"
 
-#include <numapool/numapool.h>
+#include <pthread.h>
 
-#include <stdatomic.h>
-#include <string.h>
-
-static atomic_bool held;
-static atomic_uint holding;
+/* Whoever waits here takes no processor from who measures. */
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static pthread_cond_t let_go = PTHREAD_COND_INITIALIZER;
+static bool held;
 
 static void hold(void *arg)
 {
     (void)arg;
-    atomic_fetch_add(&holding, 1);
-    while (atomic_load(&held)) {
-        sleep_until_ns(monotonic_ns() + 200000);
+    (void)pthread_mutex_lock(&lock);
+    while (held) {
+        (void)pthread_cond_wait(&let_go, &lock);
     }
+    (void)pthread_mutex_unlock(&lock);
     done_one();
+}
+
+static void set_held(bool value)
+{
+    (void)pthread_mutex_lock(&lock);
+    held = value;
+    (void)pthread_mutex_unlock(&lock);
+    (void)pthread_cond_broadcast(&let_go);
 }
 
 static void run(struct bench_run *run)
@@ -32,8 +40,7 @@ static void run(struct bench_run *run)
         return;
     }
     done_reset();
-    atomic_store(&holding, 0);
-    atomic_store(&held, true);
+    set_held(true);
     uint64_t accepted = 0, until_ns = monotonic_ns() + UINT64_C(300000000);
     /* Full, and still full a moment later, when nobody takes another one. */
     for (unsigned refused = 0; refused < 100;) {
@@ -54,7 +61,7 @@ static void run(struct bench_run *run)
         others += taken;
     }
     double ns = ticks_ns(ticks_now() - begin);
-    atomic_store(&held, false);
+    set_held(false);
     done_wait(accepted + others);
     run->seconds = ns / 1e9;
     bench_figure(run, "refusal_ns", ns / (double)run->iterations);
