@@ -205,8 +205,9 @@ static const struct {
     const char *name;
     void (*run)(void);
 } steps[] = {
-    {"submit", submit_and_run},   {"submit_task", submit_task_and_run}, {"batch", batch_and_run},
-    {"refuse", refuse},           {"round_trip", round_trip},           {"alloc_free", alloc_and_free},
+    {"submit", submit_and_run}, {"submit_task", submit_task_and_run},
+    {"batch", batch_and_run},   {"refuse", refuse},
+    {"round_trip", round_trip}, {"alloc_free", alloc_and_free},
     {"scratch", scratch},
 };
 

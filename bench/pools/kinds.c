@@ -6,7 +6,7 @@
 #include <sched.h>
 
 const struct pool_kind *const pool_kinds[] = {
-    &pool_bare,  &pool_numapool, &pool_numapool_spin, &pool_mutex,
+    &pool_bare,   &pool_numapool, &pool_numapool_spin, &pool_mutex,
 #ifdef BENCH_TBB
     &pool_tbb,
 #endif

@@ -27,13 +27,13 @@ struct pool_kind {
     void (*submitter_begin)(void *pool);
     void (*submitter_end)(void *pool);
     void (*submitter_idle)(void *pool); /* now and then while a submitter waits for its tasks */
-    bool bounded;        /* its queue has a bound, so it can refuse */
-    bool thread_a_task;  /* threads come and go with each task */
-    bool one_function;   /* the same for all tasks of the pool */
-    bool outside_only;   /* a task may not submit */
-    bool stalls;        /* one submitter that is preempted inside it stops all: with more threads than
+    bool bounded;                       /* its queue has a bound, so it can refuse */
+    bool thread_a_task;                 /* threads come and go with each task */
+    bool one_function;                  /* the same for all tasks of the pool */
+    bool outside_only;                  /* a task may not submit */
+    bool stalls; /* one submitter that is preempted inside it stops all: with more threads than
                            CPUs that is for a time slice, again and again */
-    bool spins;          /* its workers keep CPUs busy while they wait */
+    bool spins;  /* its workers keep CPUs busy while they wait */
 };
 
 extern const struct pool_kind pool_bare, pool_numapool, pool_numapool_spin, pool_mutex, pool_thread;

@@ -6,7 +6,8 @@
 
 #include <memory>
 
-namespace {
+namespace
+{
 
 struct Tbb {
     explicit Tbb(unsigned workers)

@@ -3,8 +3,8 @@
  * each waits, and how much of each is refused. numapool alone has classes. One iteration is the whole
  * load, RUN_NS long; the thread that submits has the first CPU to itself.
  */
-#include "questions/questions.h"
 #include "pools/pool.h"
+#include "questions/questions.h"
 #include "suite/measure.h"
 
 #include <numapool/numapool.h>

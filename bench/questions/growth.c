@@ -2,8 +2,8 @@
  * A cold pool meets tasks that wait: how long until so many run at once. A new pool in each
  * iteration, tasks that sleep 20 ms, three times as many handed in as are to run together.
  */
-#include "questions/questions.h"
 #include "pools/pool.h"
+#include "questions/questions.h"
 #include "suite/measure.h"
 
 #include <numapool/numapool.h>

@@ -2,8 +2,8 @@
  * What a pool costs that has nothing to do. One iteration is WATCH_NS, some time after a task has run:
  * at once (after:0), or after 16 s (after:1), when all timers of numapool have stopped.
  */
-#include "questions/questions.h"
 #include "pools/pool.h"
+#include "questions/questions.h"
 #include "suite/measure.h"
 
 #include <sys/resource.h>

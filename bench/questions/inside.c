@@ -4,8 +4,8 @@
  * same tree, where each waits for its two by a group (numapool alone has that).
  * A task that is refused runs its child itself, as a program would; inline_pct says how many.
  */
-#include "questions/questions.h"
 #include "pools/pool.h"
+#include "questions/questions.h"
 #include "suite/measure.h"
 
 #include <numapool/numapool.h>
@@ -114,7 +114,8 @@ static bool applies(const int64_t *values, size_t contender)
         return kind == &pool_numapool;
     }
     /* GLib's has one function for all tasks: a tree is possible, a leaf of another kind is not. */
-    return !kind->outside_only && !kind->thread_a_task && (!kind->one_function || values[0] == TREE);
+    return !kind->outside_only && !kind->thread_a_task &&
+           (!kind->one_function || values[0] == TREE);
 }
 
 static const int64_t variants[][BENCH_KEYS_MAX] = {{FAN_OUT}, {TREE}, {JOINED}};

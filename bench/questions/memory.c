@@ -171,8 +171,8 @@ static void leave(void)
     pool = NULL;
 }
 
-static const int64_t variants[][BENCH_KEYS_MAX] = {{64, 0},    {512, 0}, {4096, 0}, {32768, 0},
-                                                   {64, 1}, {4096, 1}};
+static const int64_t variants[][BENCH_KEYS_MAX] = {{64, 0},    {512, 0}, {4096, 0},
+                                                   {32768, 0}, {64, 1},  {4096, 1}};
 
 const struct bench_question question_memory = {
     .name = "memory",

@@ -5,8 +5,8 @@
  * as many ideal servers with one queue and no cost would have made of the same arrivals (M/D/k).
  * One iteration is one task.
  */
-#include "questions/questions.h"
 #include "pools/pool.h"
+#include "questions/questions.h"
 #include "suite/measure.h"
 
 #include <stdatomic.h>
@@ -153,8 +153,8 @@ static bool applies(const int64_t *values, size_t contender)
     return !pool_kinds[contender]->thread_a_task || values[0] >= 100;
 }
 
-static const int64_t variants[][BENCH_KEYS_MAX] = {{1, 50},  {1, 80},  {1, 95},   {10, 50}, {10, 80},
-                                                   {10, 95}, {100, 50}, {100, 80}, {100, 95}};
+static const int64_t variants[][BENCH_KEYS_MAX] = {
+    {1, 50}, {1, 80}, {1, 95}, {10, 50}, {10, 80}, {10, 95}, {100, 50}, {100, 80}, {100, 95}};
 
 const struct bench_question question_mixed = {
     .name = "mixed",

@@ -250,7 +250,10 @@ static void leave(void)
 }
 
 #define ROW(from)                                                                                  \
-    {from, 0}, {from, 1}, {from, 2}, {from, 3}, {from, 4}, {from, 5}, {from, 6}, {from, 7}
+    {from, 0}, {from, 1}, {from, 2}, {from, 3}, {from, 4}, {from, 5}, {from, 6},                   \
+    {                                                                                              \
+        from, 7                                                                                    \
+    }
 static const int64_t variants[][BENCH_KEYS_MAX] = {ROW(0), ROW(1), ROW(2), ROW(3),
                                                    ROW(4), ROW(5), ROW(6), ROW(7)};
 

@@ -2,8 +2,8 @@
  * What a refusal costs who is refused: all workers are held in a task, the queue is full. One
  * iteration is one refused submit. The hint when to come back is asked for apart.
  */
-#include "questions/questions.h"
 #include "pools/pool.h"
+#include "questions/questions.h"
 #include "suite/measure.h"
 
 #include <pthread.h>

@@ -11,7 +11,11 @@
 #define CAPACITY 4096
 
 static const struct contender *const contenders[] = {
-    &contender_sequence, &contender_shard, &contender_claim, &contender_index, &contender_staged,
+    &contender_sequence,
+    &contender_shard,
+    &contender_claim,
+    &contender_index,
+    &contender_staged,
 #ifdef BENCH_CK
     &contender_ck,
 #endif
@@ -32,10 +36,9 @@ static void run(struct bench_run *run)
         bench_not_measured(run, "not with so many more threads than CPUs: minutes");
         return;
     }
-    struct cost cost =
-        run->values[0] == 0
-            ? measure_turns(contender, CAPACITY, false, tasks)
-            : measure_traffic(contender, CAPACITY, (unsigned)run->values[0], 2, tasks);
+    struct cost cost = run->values[0] == 0 ? measure_turns(contender, CAPACITY, false, tasks)
+                                           : measure_traffic(contender, CAPACITY,
+                                                             (unsigned)run->values[0], 2, tasks);
     if (cost.refused) {
         bench_not_measured(run, "it refused a task");
     }

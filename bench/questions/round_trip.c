@@ -1,6 +1,6 @@
 /* Submit, watch the task's word change, submit again: back to back. One iteration is one task. */
-#include "questions/questions.h"
 #include "pools/pool.h"
+#include "questions/questions.h"
 #include "suite/measure.h"
 
 #include <sched.h>

@@ -3,9 +3,9 @@
  * nodes, to a pool with a shard per node, to one with one queue for all, and to a pool of its own in a
  * process per node. One iteration is RUN_NS. Figures are over all nodes, and node0_, node1_ ... of each.
  */
-#include "questions/questions.h"
 #include "overload/host.h"
 #include "pools/pool.h"
+#include "questions/questions.h"
 #include "suite/measure.h"
 
 #include <numapool/numapool.h>
@@ -97,8 +97,8 @@ static bool drive_processes(struct bench_run *run, unsigned nodes)
         if (child == 0) {
             struct numapool_error error = {0};
             now.only = node;
-            bool ran = host_pin_to_node(now.host.node_os_index[node]) &&
-                       drive(run, 1, PROCESSES, &error);
+            bool ran =
+                host_pin_to_node(now.host.node_os_index[node]) && drive(run, 1, PROCESSES, &error);
             _exit(ran && run->why_not[0] == '\0' ? 0 : 1);
         }
         started += child > 0;
@@ -117,9 +117,9 @@ static void run(struct bench_run *run)
     struct numapool_error error = {0};
     host_read(&now.host);
     if (nodes > now.host.node_count) {
-        bench_not_measured(run, now.host.node_count == 1 ? "one node: not measured"
-                                                         : "%u nodes: not measured",
-                           now.host.node_count);
+        bench_not_measured(
+            run, now.host.node_count == 1 ? "one node: not measured" : "%u nodes: not measured",
+            now.host.node_count);
         return;
     }
     now.counts = mmap(NULL, NODES_MAX * sizeof *now.counts, PROT_READ | PROT_WRITE,
@@ -132,8 +132,9 @@ static void run(struct bench_run *run)
     now.only = NODES_MAX;
     uint64_t begin = ticks_now();
     for (int64_t i = 0; i < run->iterations; i++) {
-        bool ran = run->contender == PROCESSES ? drive_processes(run, nodes)
-                                               : drive(run, nodes, (enum how)run->contender, &error);
+        bool ran = run->contender == PROCESSES
+                       ? drive_processes(run, nodes)
+                       : drive(run, nodes, (enum how)run->contender, &error);
         if (!ran) {
             bench_not_measured(run, "no pool: %s", error.text);
             break;

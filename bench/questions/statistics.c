@@ -3,8 +3,8 @@
  * tasks from one thread; readers:1, another thread calls numapool_stats() every millisecond,
  * readers:2, without a rest.
  */
-#include "questions/questions.h"
 #include "pools/pool.h"
+#include "questions/questions.h"
 #include "suite/measure.h"
 
 #include <numapool/numapool.h>
@@ -86,7 +86,8 @@ static const int64_t variants[][BENCH_KEYS_MAX] = {{0}, {1}, {2}};
 
 const struct bench_question question_statistics = {
     .name = "statistics",
-    .asks = "empty tasks while somebody reads the statistics: never, each millisecond, all the time",
+    .asks =
+        "empty tasks while somebody reads the statistics: never, each millisecond, all the time",
     .contender = pool_name,
     .contender_key = "pool",
     .keys = {"readers"},

@@ -2,8 +2,8 @@
  * How many empty tasks a second come from so many outside threads to their last completion.
  * One iteration is BATCH tasks. batch:1 hands them in 64 at a time where a pool has a call for that.
  */
-#include "questions/questions.h"
 #include "pools/pool.h"
+#include "questions/questions.h"
 #include "suite/measure.h"
 
 #define BATCH 1024
@@ -66,8 +66,8 @@ static void run(struct bench_run *run)
     traffic.run = traffic.kind->thread_a_task ? count_of_many : count;
     traffic.tasks_each = ((uint64_t)run->iterations * BATCH + producers - 1) / producers;
     uint64_t tasks = traffic.tasks_each * producers;
-    struct crew_hooks hooks = {
-        traffic.kind->submitter_begin, traffic.kind->submitter_end, traffic.pool};
+    struct crew_hooks hooks = {traffic.kind->submitter_begin, traffic.kind->submitter_end,
+                               traffic.pool};
     done_reset();
     uint64_t cpu_ns = process_cpu_ns();
     uint64_t begin = crew_run(producers, hand_in, &traffic, &hooks);

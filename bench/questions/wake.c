@@ -3,8 +3,8 @@
  * before (an open loop). busy:0, the submitter sleeps in the gaps, too; busy:1, it spins, so that the
  * processor it woke somebody on has something else to do.
  */
-#include "questions/questions.h"
 #include "pools/pool.h"
+#include "questions/questions.h"
 #include "suite/measure.h"
 
 #include <stdatomic.h>

@@ -30,7 +30,7 @@ extern const struct contender contender_sequence; /* one state per slot; consume
 extern const struct contender contender_index;    /* two rings of slot numbers */
 
 /* Beside them, in the suite alone: */
-extern const struct contender contender_staged;   /* moves its ends in two stages */
+extern const struct contender contender_staged; /* moves its ends in two stages */
 #ifdef BENCH_CK
 extern const struct contender contender_ck; /* Concurrency Kit's */
 #endif

@@ -17,7 +17,7 @@ struct staged_queue {
     uint64_t capacity;
     struct {
         npi_a64 word[NPI_ITEM_HOT_WORDS];
-    } *slots;
+    } * slots;
     struct staged_side producers, consumers;
 };
 

@@ -39,8 +39,8 @@ struct bench_run {
     int64_t iterations;
 
     /* out */
-    double seconds;     /* of all iterations */
-    char why_not[160];  /* not empty: not measured, and why */
+    double seconds;    /* of all iterations */
+    char why_not[160]; /* not empty: not measured, and why */
     size_t figure_count;
     struct bench_figure figures[BENCH_FIGURES_MAX];
 };

@@ -215,8 +215,11 @@ static void print_number(FILE *to, double value, bool time)
         value /= 1000;
         step++;
     }
-    (void)fprintf(to, "%.*f%s", value < 10 ? 2 : value < 100 ? 1 : 0, value,
-                  time ? times[step] : counts[step]);
+    (void)fprintf(to, "%.*f%s",
+                  value < 10    ? 2
+                  : value < 100 ? 1
+                                : 0,
+                  value, time ? times[step] : counts[step]);
 }
 
 /* In a column of its own. */

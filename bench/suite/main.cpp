@@ -16,7 +16,8 @@
 
 #include <unistd.h>
 
-namespace {
+namespace
+{
 
 bench_run last; /* of the row that ran last, for the one who collects */
 
@@ -63,7 +64,8 @@ void tidy(std::vector<benchmark::BenchmarkReporter::Run> *runs)
 }
 
 /* Google Benchmark's JSON with names as the table has them. */
-class File : public benchmark::JSONReporter {
+class File : public benchmark::JSONReporter
+{
   public:
     void ReportRuns(const std::vector<Run> &runs) override
     {
@@ -74,7 +76,8 @@ class File : public benchmark::JSONReporter {
 };
 
 /* Keeps one file over many calls of RunSpecifiedBenchmarks(), one for each row of a round. */
-class Collector : public File {
+class Collector : public File
+{
   public:
     bool ReportContext(const Context &context) override
     {
@@ -94,7 +97,9 @@ class Collector : public File {
         }
         File::ReportRuns(copy);
     }
-    void Finalize() override {}
+    void Finalize() override
+    {
+    }
     void end()
     {
         if (begun_) {
@@ -108,9 +113,12 @@ class Collector : public File {
 };
 
 /* Hands what came of a row to compare.c before it goes into the file. */
-class Interleaved : public Collector {
+class Interleaved : public Collector
+{
   public:
-    explicit Interleaved(bench_compare *compare) : compare_(compare) {}
+    explicit Interleaved(bench_compare *compare) : compare_(compare)
+    {
+    }
     void ReportRuns(const std::vector<Run> &runs) override
     {
         bench_compare_note(compare_, &last);
@@ -157,11 +165,12 @@ int compare(const char *filter, unsigned rounds, const char *path)
 
 void usage()
 {
-    std::printf("usage: numapool-bench [--benchmark_FLAG...]           rows one after the other\n"
-                "       numapool-bench --compare [--rounds N] [--only REGEX] [--out FILE]\n"
-                "                      [--quick] [--benchmark_min_time=S]   contenders interleaved\n"
-                "       numapool-bench --questions                    what is asked, and of whom\n"
-                "Google Benchmark's flags:\n");
+    std::printf(
+        "usage: numapool-bench [--benchmark_FLAG...]           rows one after the other\n"
+        "       numapool-bench --compare [--rounds N] [--only REGEX] [--out FILE]\n"
+        "                      [--quick] [--benchmark_min_time=S]   contenders interleaved\n"
+        "       numapool-bench --questions                    what is asked, and of whom\n"
+        "Google Benchmark's flags:\n");
     benchmark::PrintDefaultHelp();
 }
 
@@ -195,7 +204,8 @@ int main(int argc, char **argv)
     unsigned rounds = 5;
     std::vector<char *> rest = {argv[0]};
     /* First, so that one on the command line wins. */
-    static char min_time[] = "--benchmark_min_time=0.15", decimals[] = "--benchmark_counters_tabular=false";
+    static char min_time[] = "--benchmark_min_time=0.15",
+                decimals[] = "--benchmark_counters_tabular=false";
     rest.push_back(min_time);
     rest.push_back(decimals);
     for (int i = 1; i < argc; i++) {
@@ -224,9 +234,8 @@ int main(int argc, char **argv)
     if (benchmark::ReportUnrecognizedArguments(count, rest.data()) || rounds == 0) {
         return 2;
     }
-    bench_context([](const char *name, const char *value) {
-        benchmark::AddCustomContext(name, value);
-    });
+    bench_context(
+        [](const char *name, const char *value) { benchmark::AddCustomContext(name, value); });
     register_rows();
     int result = 0;
     if (compared) {

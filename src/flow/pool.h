@@ -43,7 +43,7 @@ struct numapool {
     unsigned shard_count;
     unsigned node_count;
     struct npi_shard **shards;
-    struct npi_shard *only; /* the shard of a pool that has one, else NULL */
+    struct npi_shard *only;        /* the shard of a pool that has one, else NULL */
     struct npi_route_node *routes; /* by node */
     struct npi_plan *plan;
     struct npi_space *space;

@@ -103,7 +103,7 @@ struct npi_shard {
     NPI_APART npi_a64
         fast_tasks[NPI_CLASS_COUNT]; /* below this depth a submit asks nothing further */
     npi_a64 refusing
-        [NPI_CLASS_COUNT]; /* last refusal by all shards: pool->room then, * 2, + 1 = full */
+        [NPI_CLASS_COUNT];  /* last refusal by all shards: pool->room then, * 2, + 1 = full */
     npi_a64 lanes_used;     /* enum npi_lanes */
     npi_a64 patience_ticks; /* npi_idle_gates; 0 = whoever submits wakes */
     npi_a64 spare_tasks;

@@ -142,9 +142,8 @@ int numapool_submit(numapool *pool, numapool_fn *run, void *arg)
         return submit_slowly(home, run, arg, item.hot[NPI_TASK_STAMP]);
     }
     uint64_t permits = npi_gate_permits(&home->gate); /* @sleep-announced */
-    return npi_permits_want_wake(permits)
-               ? call_somebody(home, permits, item.hot[NPI_TASK_STAMP])
-               : NUMAPOOL_OK;
+    return npi_permits_want_wake(permits) ? call_somebody(home, permits, item.hot[NPI_TASK_STAMP])
+                                          : NUMAPOOL_OK;
 }
 
 /* ------------------------------------------------------------------------ with everything */
