@@ -100,13 +100,15 @@ static void only_a_written_page_has_a_node(void **state)
     (void)state;
 
     assert_int_equal(where_page_node(pages), -ENOENT);
+    /* What was only read is the kernel's page of zeros, which is nobody's; some kernels tell where it lies. */
     assert_int_equal(*(volatile char *)pages, 0);
-    assert_int_equal(where_page_node(pages), -ENOENT);
+    int zeros = where_page_node(pages);
+    assert_true(zeros == -ENOENT || zeros >= 0);
     *(volatile char *)(pages + page_bytes + 5) = 1;
     assert_true(where_page_node(pages + page_bytes + 7) >= 0);
     assert_int_equal(where_range_spread(pages, PAGE_COUNT * page_bytes, &spread), 0);
     assert_int_equal(spread.total, PAGE_COUNT);
-    assert_int_equal(spread.absent, PAGE_COUNT - 1);
+    assert_int_equal(spread.absent, zeros >= 0 ? PAGE_COUNT - 2 : PAGE_COUNT - 1);
     unmap_pages(pages);
 }
 
