@@ -1,7 +1,8 @@
 /* See measure.h. */
 #include "suite/measure.h"
 
-#include <errno.h>
+#include "overload/clock.h"
+
 #include <math.h>
 #include <pthread.h>
 #include <sched.h>
@@ -11,29 +12,19 @@
 
 /* --------------------------------------------------------------------------------- clock */
 
-static uint64_t clock_ns(clockid_t clock)
-{
-    struct timespec now;
-    (void)clock_gettime(clock, &now);
-    return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
-}
-
 uint64_t monotonic_ns(void)
 {
-    return clock_ns(CLOCK_MONOTONIC);
+    return clock_now_ns();
 }
 
 uint64_t process_cpu_ns(void)
 {
-    return clock_ns(CLOCK_PROCESS_CPUTIME_ID);
+    return clock_read_ns(CLOCK_PROCESS_CPUTIME_ID);
 }
 
 void sleep_until_ns(uint64_t when_ns)
 {
-    struct timespec when = {.tv_sec = (time_t)(when_ns / 1000000000u),
-                            .tv_nsec = (long)(when_ns % 1000000000u)};
-    while (clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &when, NULL) == EINTR) {
-    }
+    clock_sleep_until_ns(when_ns);
 }
 
 /* Ticks a nanosecond, against the kernel's clock over 20 ms. */
