@@ -32,11 +32,9 @@ struct npi_histogram_sum {
 
 static inline size_t npi_histogram_index(uint64_t value)
 {
-    if (value < NPI_HISTOGRAM_SUBS) {
-        return (size_t)value;
-    }
-    unsigned top =
-        63u ^ (unsigned)__builtin_clzll(value); /* one instruction, unlike a subtraction */
+    /* The bit below the first doubling, so that small values need no branch; xor is one instruction,
+       unlike a subtraction. */
+    unsigned top = 63u ^ (unsigned)__builtin_clzll(value | NPI_HISTOGRAM_SUBS);
     if (top >= NPI_HISTOGRAM_TOP_BIT) {
         return NPI_HISTOGRAM_BUCKETS - 1;
     }

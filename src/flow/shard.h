@@ -174,16 +174,19 @@ enum npi_push {
 int npi_shard_push(struct npi_shard *shard, enum npi_class rank, const struct npi_item *items,
                    unsigned count, uint64_t bound);
 
-/* The same for one task, as long as nothing unusual is in its way: the first lane is free, nobody uses
-   another one, and the depth is known to be below fast_tasks. False: nothing done. */
-static inline bool npi_shard_push_plainly(struct npi_shard *shard, const npi_a32 *phase,
-                                          enum npi_class rank, const struct npi_item *item)
+/* The same by hand, as long as nothing unusual is in the way: the first lane is free, nobody uses another
+   one, the depth is known to stay within fast_tasks, and no task published here is younger than `stamp`.
+   False: nothing done. True: the claim is held; the caller puts `count` tasks into the first lane, and
+   then calls npi_shard_end_plainly(). */
+static inline bool npi_shard_begin_plainly(struct npi_shard *shard, const npi_a32 *phase,
+                                           enum npi_class rank, unsigned count, uint64_t stamp)
 {
     struct npi_ring *ring = &shard->lanes[0];
-    if (NPI_UNLIKELY(!npi_ring_claim_once(ring, 1))) {
+    if (NPI_UNLIKELY(!npi_ring_claim_once(ring, count))) {
         return false;
     }
-    uint64_t stamp = item->hot[NPI_TASK_STAMP];
+    uint64_t bound = npi_a64_load_relaxed(&shard->fast_tasks[rank]);
+    uint64_t depth = npi_ring_depth_cached(ring) + NPI_MUTANT(plain_counts_one, count - 1, 0);
     bool plain =
         NPI_MUTANT(plain_although_closed,
                    NPI_MUTANT(phase_relaxed, npi_a32_load_sc(phase), npi_a32_load_relaxed(phase)) ==
@@ -191,18 +194,34 @@ static inline bool npi_shard_push_plainly(struct npi_shard *shard, const npi_a32
                    true) && /* @pool-closed */
         NPI_MUTANT(plain_beside_lanes, npi_a64_load_sc(&shard->lanes_used) == NPI_LANES_FIRST,
                    true) && /* @lane-opened */
-        NPI_MUTANT(plain_beyond_bound,
-                   npi_ring_depth_cached(ring) < npi_a64_load_relaxed(&shard->fast_tasks[rank]),
-                   npi_ring_depth_cached(ring) <= npi_a64_load_relaxed(&shard->fast_tasks[rank])) &&
+        NPI_MUTANT(plain_beyond_bound, depth < bound, depth <= bound) &&
         NPI_MUTANT(plain_out_of_order, (int64_t)(stamp - npi_a64_load_relaxed(&ring->newest)) >= 0,
                    true);
-    if (NPI_LIKELY(plain)) {
-        npi_ring_put(ring, rank, 0, item);
-        npi_a64_store_relaxed(&ring->newest, stamp);
-        npi_ring_publish(ring, rank, 1);
+    if (NPI_UNLIKELY(!plain)) {
+        npi_ring_unclaim(ring);
     }
-    npi_ring_unclaim(ring);
     return plain;
+}
+
+static inline void npi_shard_end_plainly(struct npi_shard *shard, enum npi_class rank,
+                                         unsigned count, uint64_t stamp)
+{
+    struct npi_ring *ring = &shard->lanes[0];
+    npi_a64_store_relaxed(&ring->newest, stamp);
+    npi_ring_publish(ring, rank, count);
+    npi_ring_unclaim(ring);
+}
+
+static inline bool npi_shard_push_plainly(struct npi_shard *shard, const npi_a32 *phase,
+                                          enum npi_class rank, const struct npi_item *item)
+{
+    uint64_t stamp = item->hot[NPI_TASK_STAMP];
+    if (NPI_UNLIKELY(!npi_shard_begin_plainly(shard, phase, rank, 1, stamp))) {
+        return false;
+    }
+    npi_ring_put(&shard->lanes[0], rank, 0, item);
+    npi_shard_end_plainly(shard, rank, 1, stamp);
+    return true;
 }
 
 /* Takes the oldest tasks of the best class that has any; not those with a bit of `refuse`. */

@@ -13,8 +13,10 @@
 
 #define KNOWN_FLAGS (NUMAPOOL_ON_NODE | NUMAPOOL_STRICT_NODE | NUMAPOOL_DROP_OK)
 
-/* Tasks of a batch that are published together at most: two kilobytes of stack. */
+/* Tasks of a batch that are published together at most: two kilobytes of stack; and of those that are a
+   function and its argument alone, which need none: for how long others find the claim held. */
 #define BATCH_ITEMS 32
+#define BATCH_BARE 64
 
 /* Between two tries of a waiting submit. */
 #define WAIT_STEP_NS_MIN UINT64_C(50000)
@@ -148,6 +150,18 @@ int numapool_submit(numapool *pool, numapool_fn *run, void *arg)
 
 /* ------------------------------------------------------------------------ with everything */
 
+/* A function and its argument, and nothing else that anybody would read. */
+static inline bool bare(const struct numapool_task *task)
+{
+    uint64_t rest = (uint64_t)(uintptr_t)task->drop | (uint64_t)(uintptr_t)task->group |
+                    task->deadline_ns | (uint64_t)(uintptr_t)task->near_data | task->bytes |
+                    (unsigned)task->task_class | task->flags;
+    for (unsigned i = 0; i < sizeof task->reserved / sizeof task->reserved[0]; i++) {
+        rest |= task->reserved[i];
+    }
+    return rest == 0;
+}
+
 static bool valid(const struct numapool *pool, const struct numapool_task *task)
 {
     if (task->run == NULL || task->task_class < NUMAPOOL_NORMAL ||
@@ -264,15 +278,22 @@ static int submit_checked(struct numapool *pool, const struct numapool_task *tas
     return result;
 }
 
-int numapool_submit_task(numapool *pool, const struct numapool_task *task)
+static NPI_APART_FROM_PATH int submit_dressed(struct numapool *pool,
+                                              const struct numapool_task *task)
 {
-    if (pool == NULL || task == NULL) {
-        return NUMAPOOL_E_INVALID;
-    }
     if (npi_pool_forked(pool)) {
         return NUMAPOOL_E_FORKED;
     }
     return valid(pool, task) ? submit_checked(pool, task) : NUMAPOOL_E_INVALID;
+}
+
+int numapool_submit_task(numapool *pool, const struct numapool_task *task)
+{
+    if (NPI_UNLIKELY(pool == NULL || task == NULL)) {
+        return NUMAPOOL_E_INVALID;
+    }
+    return NPI_LIKELY(bare(task)) ? numapool_submit(pool, task->run, task->arg)
+                                  : submit_dressed(pool, task);
 }
 
 int numapool_submit_wait(numapool *pool, const struct numapool_task *task, uint64_t timeout_ns)
@@ -321,6 +342,39 @@ static bool plain(const struct numapool_task *task)
     return task->group == NULL && task->bytes == 0 && task->deadline_ns == 0;
 }
 
+/* How many of these, from the first on, are bare. Read before the claim: the first touch of the caller's
+   memory may take long. */
+static unsigned count_bare(const struct numapool_task *tasks, size_t count)
+{
+    unsigned n = 0;
+    while (n < count && n < BATCH_BARE && tasks[n].run != NULL && bare(&tasks[n])) {
+        n++;
+    }
+    return n;
+}
+
+/* Publishes them together, as numapool_submit() does with one. False: not that plainly. */
+static bool submit_bare(struct numapool *pool, const struct numapool_task *tasks, unsigned count)
+{
+    if (NPI_UNLIKELY(npi_pool_is_full(pool))) {
+        return false;
+    }
+    unsigned shard = npi_submit_caller_shard(pool);
+    struct npi_shard *home = pool->shards[shard];
+    uint64_t now = npi_clock_ticks();
+    if (!npi_shard_begin_plainly(home, &pool->phase, NPI_CLASS_NORMAL, count, now)) {
+        return false;
+    }
+    for (unsigned i = 0; i < count; i++) {
+        struct npi_item item;
+        pack_plain(&item, tasks[i].run, tasks[i].arg, now, shard);
+        npi_ring_put(&home->lanes[0], NPI_CLASS_NORMAL, i, &item);
+    }
+    npi_shard_end_plainly(home, NPI_CLASS_NORMAL, count, now);
+    NPI_MUTANT(batch_silently, npi_shard_notify(home, now), (void)0);
+    return true;
+}
+
 int numapool_submit_batch(numapool *pool, const struct numapool_task *tasks, size_t count,
                           size_t *accepted)
 {
@@ -334,6 +388,11 @@ int numapool_submit_batch(numapool *pool, const struct numapool_task *tasks, siz
     size_t done = 0;
     int result = NUMAPOOL_OK;
     while (done < count && result == NUMAPOOL_OK) {
+        unsigned bare_tasks = count_bare(tasks + done, count - done);
+        if (bare_tasks != 0 && submit_bare(pool, tasks + done, bare_tasks)) {
+            done += bare_tasks;
+            continue;
+        }
         /* A stamp for each run: the lanes of a shard are emptied by age, and runs may go to two. */
         uint64_t now = npi_clock_ticks();
         struct npi_item items[BATCH_ITEMS];

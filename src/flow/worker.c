@@ -6,9 +6,7 @@
 #include "flow/overflow.h"
 #include "flow/pool.h"
 #include "os/os.h"
-#include "topology/place.h"
 
-#include <errno.h>
 #include <limits.h>
 
 /* A claimer whose store is not visible yet is given this long before its sleeper looks again. */
@@ -568,34 +566,6 @@ static void on_thread_exit(void *arg)
     thread_ended(worker);
 }
 
-int npi_worker_place(const struct npi_worker *worker, pid_t tid)
-{
-    const struct npi_plan_shard *plan = worker->shard->plan;
-    if (worker->shard->pool->plan->pinning != NUMAPOOL_PIN_CPU) {
-        return npi_place_thread(tid, &plan->cpus);
-    }
-    int cpu = -1;
-    for (uint32_t i = 0; i <= worker->index % plan->cpu_count; i++) {
-        cpu = npi_cpuset_next(&plan->cpus, cpu);
-    }
-    struct npi_cpuset one = {0};
-    int result =
-        cpu >= 0 && npi_cpuset_add(&one, (unsigned)cpu) ? npi_place_thread(tid, &one) : -ENOMEM;
-    npi_cpuset_fini(&one);
-    return result;
-}
-
-static void place(struct npi_worker *worker)
-{
-    struct numapool *pool = worker->shard->pool;
-    if (pool->plan->pinning != NUMAPOOL_PIN_NONE && npi_worker_place(worker, 0) != 0) {
-        (void)npi_a64_add_relaxed(&pool->bind_denied, 1);
-    }
-    if (pool->slices_granted) {
-        (void)npi_thread_slice(NPI_SLICE_NS);
-    }
-}
-
 void *npi_worker_main(void *arg)
 {
     struct npi_worker *worker = arg;
@@ -604,7 +574,7 @@ void *npi_worker_main(void *arg)
     (void)pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &(int){0});
     npi_a32_store_relaxed(&worker->tid, (uint32_t)npi_thread_id());
     (void)npi_a64_add_relaxed(&shard->threads_started, 1);
-    place(worker);
+    npi_worker_settle(worker);
     worker->searching = true;
     pthread_cleanup_push(on_thread_exit, worker);
     run_loop(worker);

@@ -101,6 +101,9 @@ void *npi_worker_main(void *arg);
    Not for pools that pin nothing. 0 or a negative errno. */
 int npi_worker_place(const struct npi_worker *worker, pid_t tid);
 
+/* The calling thread, as the plan wants it: placed, with the pool's slice. What is not permitted is counted. */
+void npi_worker_settle(const struct npi_worker *worker);
+
 /* False: no replacement may run, the permit is kept. Calls nest. */
 bool npi_worker_block_begin(struct npi_worker *worker);
 void npi_worker_block_end(struct npi_worker *worker);

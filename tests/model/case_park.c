@@ -45,6 +45,44 @@ const struct model_case model_case_park_submit = {
     .rescue_ns_max = CLAIM_WAIT_NS,
 };
 
+/* --- tasks that are published together, beside another submitter */
+static void submit_batch(void *arg)
+{
+    (void)arg;
+    MODEL_CHECK(rig_submit_batch(0, 2) == 2);
+}
+
+/* A claim counts for its tasks until it is given up, so for a moment four seem to wait here. */
+static void submit_beside_batch(void *arg)
+{
+    (void)arg;
+    int result = rig_submit(2);
+    MODEL_CHECK(result == NUMAPOOL_OK || result == NUMAPOOL_E_FULL || result == NUMAPOOL_E_SHED);
+}
+
+static void setup_batch_submit(void)
+{
+    static const struct rig_shape shape = {
+        .capacity_tasks = 4, .budget = 1, .limit = {1}, .workers = {1}};
+    rig_init(&shape);
+    (void)model_spawn_late("batch", submit_batch, NULL);
+    (void)model_spawn_late("submitter", submit_beside_batch, NULL);
+}
+
+static void check_three(void)
+{
+    rig_check_tasks(3);
+    rig_check_rest();
+}
+
+const struct model_case model_case_batch_submit = {
+    .name = "batch_submit",
+    .about = "a worker parks while a batch of two and one task more are submitted",
+    .setup = setup_batch_submit,
+    .check = check_three,
+    .rescue_ns_max = CLAIM_WAIT_NS,
+};
+
 /* --- the same in what passes for a stream: who submits leaves tasks to the worker that runs */
 static void setup_patient_submit(void)
 {

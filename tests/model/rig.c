@@ -175,6 +175,21 @@ int rig_submit(unsigned n)
     return task->result;
 }
 
+size_t rig_submit_batch(unsigned first, size_t count)
+{
+    struct numapool_task tasks[RIG_TASKS] = {{0}};
+    for (size_t i = 0; i < count; i++) {
+        tasks[i].run = rig_run;
+        tasks[i].arg = prepare(first + (unsigned)i);
+    }
+    size_t accepted;
+    int result = numapool_submit_batch(&rig.pool, tasks, count, &accepted);
+    for (size_t i = 0; i < count; i++) {
+        rig.tasks[first + i].result = i < accepted ? NUMAPOOL_OK : result;
+    }
+    return accepted;
+}
+
 int rig_submit_task(unsigned n, struct numapool_task *task)
 {
     struct rig_task *record = prepare(n);

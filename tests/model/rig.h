@@ -76,6 +76,7 @@ void rig_init(const struct rig_shape *shape);
 /* Submits task number n from the calling thread. The result is kept in the task, too. */
 int rig_submit(unsigned n);
 int rig_submit_task(unsigned n, struct numapool_task *task); /* run, arg and drop are filled in */
+size_t rig_submit_batch(unsigned first, size_t count);       /* how many were accepted */
 void rig_run(void *task);
 void rig_drop(void *task, int why);
 

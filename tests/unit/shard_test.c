@@ -159,6 +159,29 @@ static void the_common_way_is_for_common_tasks(void **state)
     assert_int_equal(take(), 2);
 }
 
+static void several_go_the_common_way_together(void **state)
+{
+    (void)state;
+    test_shard_init(&test, 8, 1);
+    const npi_a32 *phase = &test.pool.phase;
+    npi_a64_store_relaxed(&shard->fast_tasks[NPI_CLASS_NORMAL], 3);
+    assert_false(npi_shard_begin_plainly(shard, phase, NPI_CLASS_NORMAL, 4, 100)); /* no prefix */
+    assert_true(npi_shard_claims_free(shard));
+    assert_true(npi_shard_begin_plainly(shard, phase, NPI_CLASS_NORMAL, 3, 100));
+    assert_int_equal(npi_shard_depth(shard), 3); /* others count the claim */
+    for (unsigned i = 0; i < 3; i++) {
+        struct npi_item item = test_task(1 + i, 100);
+        npi_ring_put(&shard->lanes[0], NPI_CLASS_NORMAL, i, &item);
+    }
+    assert_int_equal(npi_shard_waiting(shard), 0);
+    npi_shard_end_plainly(shard, NPI_CLASS_NORMAL, 3, 100);
+    assert_int_equal(npi_shard_waiting(shard), 3);
+    assert_true(npi_shard_claims_free(shard));
+    for (unsigned i = 0; i < 3; i++) {
+        assert_int_equal(take(), 1 + i);
+    }
+}
+
 static uint64_t take_seen(const struct npi_cursor *cursor)
 {
     struct npi_item item;
@@ -391,6 +414,7 @@ int main(void)
         cmocka_unit_test_teardown(a_closed_pool_takes_nothing, fini),
         cmocka_unit_test_teardown(counts_follow_every_task, fini),
         cmocka_unit_test_teardown(the_common_way_is_for_common_tasks, fini),
+        cmocka_unit_test_teardown(several_go_the_common_way_together, fini),
         cmocka_unit_test_teardown(what_a_look_saw_is_taken_without_another, fini),
         cmocka_unit_test_teardown(the_longest_overdue_goes_before_better_ones, fini),
         cmocka_unit_test_teardown(the_older_of_two_overdue_goes_first, fini),
