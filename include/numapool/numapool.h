@@ -435,6 +435,10 @@ NUMAPOOL_API void numapool_block_end(void);
 /**
  * Memory that lives on a node, from any thread, counted against memory_bytes.
  *
+ * Of what a thread frees it keeps up to 64 KiB for its next calls, with no lock and no shared write; a
+ * worker gives it back before it sleeps, any other thread when it ends. What is kept is not in use, but
+ * others are refused for it: at most 1/64 of memory_bytes for all threads, and nothing below 4 MiB.
+ *
  * @param node  node index, or -1 for the calling thread's node
  * Shape        16-byte aligned, uninitialised
  * Owns         the caller, until numapool_free() or numapool_destroy()

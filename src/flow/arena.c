@@ -19,20 +19,6 @@ void *numapool_scratch(size_t bytes)
     return npi_scratch_take(&self->scratch, bytes);
 }
 
-/* Threads that allocate at the same time should use different heaps. */
-static unsigned spread_of_caller(void)
-{
-    static npi_a32 next;
-    static __thread unsigned mine;
-    if (npi_worker_self != NULL) {
-        return npi_worker_self->index;
-    }
-    if (mine == 0) {
-        mine = npi_a32_add_relaxed(&next, 1) + 1;
-    }
-    return mine;
-}
-
 void *numapool_alloc(numapool *pool, int node, size_t bytes)
 {
     if (pool == NULL || bytes == 0 || node < -1 || npi_pool_forked(pool)) {
@@ -47,7 +33,13 @@ void *numapool_alloc(numapool *pool, int node, size_t bytes)
             return NULL;
         }
     }
-    return npi_block_alloc(pool->space, at, bytes, spread_of_caller());
+    return npi_cache_alloc(pool->space, at, bytes);
+}
+
+static NPI_APART_FROM_PATH void tell_no_block(const numapool *pool, const void *memory)
+{
+    npi_pool_log(pool, NUMAPOOL_LOG_ERROR,
+                 "numapool_free: %p is no block of this pool, or was freed already", memory);
 }
 
 void numapool_free(numapool *pool, void *memory)
@@ -55,9 +47,8 @@ void numapool_free(numapool *pool, void *memory)
     if (pool == NULL || memory == NULL || npi_pool_forked(pool)) {
         return;
     }
-    if (!npi_block_free(pool->space, memory)) {
-        npi_pool_log(pool, NUMAPOOL_LOG_ERROR,
-                     "numapool_free: %p is no block of this pool, or was freed already", memory);
+    if (NPI_UNLIKELY(!npi_cache_free(pool->space, memory))) {
+        tell_no_block(pool, memory);
     }
 }
 

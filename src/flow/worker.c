@@ -343,6 +343,7 @@ static bool park(struct npi_worker *worker, bool searching, bool holds_permit)
     struct npi_shard *shard = worker->shard;
     uint64_t idle_exit_ns = shard->pool->config.idle_exit_ns;
     npi_scratch_cool(&worker->scratch);
+    npi_cache_flush(worker->scratch.space);
     sign(worker, 0);
     npi_gate_push(&shard->gate, worker->index);
     if (holds_permit) {

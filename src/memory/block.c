@@ -21,15 +21,6 @@
 
 #include <string.h>
 
-static uint32_t class_of(size_t bytes)
-{
-    if (bytes <= 128)
-        return (uint32_t)((bytes - 1) / 16);
-    size_t last = bytes - 1;
-    unsigned log = 63 - (unsigned)__builtin_clzll(last);
-    return 8 + (log - 7) * 4 + (uint32_t)(last >> (log - 2) & 3);
-}
-
 static void add_owned(npi_a64 *counter, uint64_t value)
 {
     /* Written under the heap's latch only, so no read-modify-write; readers want any recent value.
@@ -54,9 +45,14 @@ static void count_empty(struct npi_heap *heap, uint32_t change)
     npi_a32_store_relaxed(&heap->empty_spans, npi_a32_load_relaxed(&heap->empty_spans) + change);
 }
 
+/* Empty spans that a heap keeps whatever their class. Blocks of 32 KiB are two to a span: a batch of
+   them, allocated and freed, would take and give a run for every other one. Counted as backed, and given
+   back when the pool is idle or memory is short. */
+#define EMPTY_SPANS_KEPT 16
+
 /* A block comes back to its span. An empty span goes back to the slice, unless it is the last of
-   its class that has blocks: else a thread that allocates and frees one block would take and give a
-   run each time. */
+   its class that has blocks, or one of a few: else a thread that allocates and frees one block would take
+   and give a run each time. */
 static void put_block(struct npi_slice *slice, struct npi_heap *heap, const struct npi_span *span,
                       void *block)
 {
@@ -66,7 +62,8 @@ static void put_block(struct npi_slice *slice, struct npi_heap *heap, const stru
         list_span(slice, heap, span);
     if (run->span.used > 0)
         return;
-    if (heap->spans[span->class].count == 1) {
+    if (heap->spans[span->class].count == 1 ||
+        npi_a32_load_relaxed(&heap->empty_spans) < EMPTY_SPANS_KEPT) {
         count_empty(heap, 1);
     } else {
         unlist_span(slice, heap, span);
@@ -136,6 +133,24 @@ static void *alloc_small(struct npi_slice *slice, uint32_t class, unsigned sprea
     return block;
 }
 
+unsigned npi_block_take(struct npi_slice *slice, uint32_t class, unsigned spread, void **blocks,
+                        unsigned count)
+{
+    bool grown = false;
+    unsigned taken = 0;
+    struct npi_heap *heap = hold_heap(slice, spread);
+    while (taken < count) {
+        void *block = take_block(slice, heap, class, &grown);
+        if (!block)
+            break;
+        blocks[taken++] = block;
+    }
+    npi_latch_release(&heap->latch);
+    if (grown)
+        npi_space_settle(slice->space);
+    return taken;
+}
+
 static void *alloc_large(struct npi_slice *slice, uint64_t bytes, bool *grown)
 {
     uint32_t first = npi_chunk_take(slice, npi_chunks_for(bytes), NPI_CHUNK_LARGE);
@@ -157,7 +172,7 @@ void *npi_block_alloc(struct npi_space *space, unsigned node, size_t bytes, unsi
         return NULL;
     struct npi_slice *slice = space->slices[node];
     bool small = bytes <= NPI_BLOCK_BYTES_MAX;
-    uint32_t class = small ? class_of(bytes) : 0;
+    uint32_t class = small ? npi_class_of(bytes) : 0;
     uint64_t size = small ? space->classes[class].bytes
                           : ((uint64_t)bytes + space->page_bytes - 1) & ~(space->page_bytes - 1);
     if (!npi_space_reserve(space, size))
@@ -206,6 +221,52 @@ static bool free_large(struct npi_slice *slice, uint32_t chunk)
     return true;
 }
 
+/* A block that is marked as freed goes back to its heap. */
+static void return_block(struct npi_slice *slice, const struct npi_span *span, void *block,
+                         uint32_t bytes)
+{
+    struct npi_heap *heap = &slice->heaps[span->heap];
+    if (npi_latch_try(&heap->latch)) {
+        put_block(slice, heap, span, block);
+        add_owned(&heap->returned_bytes, bytes);
+        if (!npi_return_list_seems_empty(&heap->returned))
+            take_returned(slice, heap);
+        npi_latch_release(&heap->latch);
+    } else {
+        NPI_MUTANT(remote_free_lost, npi_return_list_push(&heap->returned, block), (void)0);
+        npi_a64_add_relaxed(&heap->returned_beside_bytes, bytes);
+    }
+}
+
+void npi_block_give(struct npi_slice *slice, void *const *blocks, unsigned count)
+{
+    struct npi_heap *held = NULL;
+    for (unsigned i = 0; i < count; i++) {
+        struct npi_span span;
+        if (!npi_span_find(slice, blocks[i], &span))
+            continue;
+        uint32_t bytes = slice->space->classes[span.class].bytes;
+        struct npi_heap *heap = &slice->heaps[span.heap];
+        if (heap != held) {
+            if (held)
+                npi_latch_release(&held->latch);
+            held = npi_latch_try(&heap->latch) ? heap : NULL;
+        }
+        if (!held) {
+            npi_return_list_push(&heap->returned, blocks[i]);
+            npi_a64_add_relaxed(&heap->returned_beside_bytes, bytes);
+            continue;
+        }
+        put_block(slice, heap, &span, blocks[i]);
+        add_owned(&heap->returned_bytes, bytes);
+    }
+    if (held) {
+        if (!npi_return_list_seems_empty(&held->returned))
+            take_returned(slice, held);
+        npi_latch_release(&held->latch);
+    }
+}
+
 bool npi_block_free(struct npi_space *space, void *block)
 {
     struct npi_slice *slice = npi_slice_of(space, block);
@@ -220,17 +281,7 @@ bool npi_block_free(struct npi_space *space, void *block)
     if (!NPI_MUTANT(freed_twice, npi_span_mark_freed(slice, block, class),
                     ((void)npi_span_mark_freed(slice, block, class), true)))
         return false;
-    struct npi_heap *heap = &slice->heaps[span.heap];
-    if (npi_latch_try(&heap->latch)) {
-        put_block(slice, heap, &span, block);
-        add_owned(&heap->returned_bytes, class->bytes);
-        if (!npi_return_list_seems_empty(&heap->returned))
-            take_returned(slice, heap);
-        npi_latch_release(&heap->latch);
-    } else {
-        NPI_MUTANT(remote_free_lost, npi_return_list_push(&heap->returned, block), (void)0);
-        npi_a64_add_relaxed(&heap->returned_beside_bytes, class->bytes);
-    }
+    return_block(slice, &span, block, class->bytes);
     npi_space_unreserve(space, class->bytes);
     return true;
 }

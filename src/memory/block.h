@@ -10,4 +10,10 @@
    lock held; heaps that are busy are left out. */
 void npi_block_collect(struct npi_slice *slice);
 
+/* For caches: up to count blocks of a class from one heap, not charged. Returns how many. */
+unsigned npi_block_take(struct npi_slice *slice, uint32_t class, unsigned spread, void **blocks,
+                        unsigned count);
+/* And back: blocks of one slice that are marked as freed. Nothing is discharged. */
+void npi_block_give(struct npi_slice *slice, void *const *blocks, unsigned count);
+
 #endif

@@ -54,6 +54,13 @@ bool npi_block_free(struct npi_space *space, void *block);
 /* Usable bytes, 0 = not ours. */
 size_t npi_block_size(const struct npi_space *space, const void *block);
 
+/* --- the same, through what the calling thread keeps of freed blocks (cache.c): up to 64 KiB of one node,
+   of all threads together at most 1/64 of the budget. What is kept stays charged, and is not in use. */
+void *npi_cache_alloc(struct npi_space *space, unsigned node, size_t bytes);
+bool npi_cache_free(struct npi_space *space, void *block);
+/* The calling thread is about to sleep: gives back what it keeps. */
+void npi_cache_flush(const struct npi_space *space);
+
 /* --- scratch of one worker: only its owner calls these. A zeroed struct with space and node set.
    Cool it before its memory goes away: a run it holds leads back to it. */
 struct npi_scratch {

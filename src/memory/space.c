@@ -6,6 +6,7 @@
 #include "memory/space.h"
 
 #include "base/check.h"
+#include "memory/cache.h"
 #include "memory/latch.h"
 #include "memory/poison.h"
 #include "os/os.h"
@@ -211,6 +212,7 @@ int npi_space_create(struct npi_space **space, const struct npi_plan *plan, uint
     made->key = (uint64_t)(uintptr_t)made->base * UINT64_C(0x9e3779b97f4a7c15) | 1;
     if (denied_count)
         npi_a64_add_relaxed(bind_denied, denied_count);
+    npi_caches_init(made);
     *space = made;
     return NUMAPOOL_OK;
 }
@@ -219,6 +221,7 @@ void npi_space_destroy(struct npi_space *space)
 {
     if (!space)
         return;
+    npi_caches_fini(space);
     for (unsigned i = 0; i < space->node_count; i++) {
         struct npi_slice *slice = space->slices[i];
         pthread_mutex_destroy(&slice->lock);
@@ -263,7 +266,11 @@ void npi_space_unreserve(struct npi_space *space, uint64_t bytes)
 
 uint64_t npi_space_in_use(const struct npi_space *space)
 {
-    return npi_a64_load_relaxed(&space->in_use_bytes);
+    uint64_t charged = npi_a64_load_relaxed(&space->in_use_bytes), kept = 0;
+    for (unsigned i = 0; i < space->node_count; i++)
+        kept += npi_caches_kept(space, i);
+    /* Read one after the other: a block may be seen kept and not yet charged. */
+    return charged > kept ? charged - kept : 0;
 }
 
 uint64_t npi_space_in_use_of(const struct npi_space *space, unsigned node)
@@ -272,7 +279,7 @@ uint64_t npi_space_in_use_of(const struct npi_space *space, unsigned node)
         return 0;
     const struct npi_slice *slice = space->slices[node];
     uint64_t given = npi_a64_load_relaxed(&slice->run_bytes);
-    uint64_t returned = 0;
+    uint64_t returned = npi_caches_kept(space, node);
     for (uint32_t i = 0; i <= slice->heap_mask; i++) {
         const struct npi_heap *heap = &slice->heaps[i];
         returned += npi_a64_load_relaxed(&heap->returned_bytes) +

@@ -4,8 +4,8 @@
  * chunks in a row with one owner; a *unit* is 2 MiB, the unit in which address space is made usable
  * and the size of a huge page; a *span* is a run cut into equal blocks.
  *
- * Locks, in the order they may be taken: a heap's latch, then a slice's lock. Nobody waits for two
- * of a kind.
+ * Locks, in the order they may be taken: the lock of caches (cache.c), a heap's latch, a slice's lock.
+ * Nobody waits for two of a kind.
  */
 #ifndef NPI_MEMORY_SPACE_H
 #define NPI_MEMORY_SPACE_H
@@ -77,7 +77,17 @@ struct npi_class {
     uint32_t span_blocks;
     uint64_t inverse; /* 2^NPI_INVERSE_SHIFT / bytes, rounded up: an offset in a span becomes a
                          number of a block */
+    uint16_t cache_first, cache_max; /* its part of a cache's blocks */
 };
+
+static inline uint32_t npi_class_of(size_t bytes)
+{
+    if (bytes <= 128)
+        return (uint32_t)((bytes - 1) / 16);
+    size_t last = bytes - 1;
+    unsigned log = 63u ^ (unsigned)__builtin_clzll(last);
+    return 8 + (log - 7) * 4 + (uint32_t)(last >> (log - 2) & 3);
+}
 
 /* One of several equal heaps of a node: whoever allocates takes one that is not busy. */
 struct npi_heap {
@@ -133,12 +143,17 @@ struct npi_space {
     uint64_t key; /* marks freed blocks */
     struct npi_class classes[NPI_BLOCK_CLASSES];
     struct npi_slice **slices;
+    uint64_t id; /* differs between spaces of a process; 0 = without caches */
+    struct npi_cache *caches;
+    uint32_t cache_count;
+    struct npi_space *next_living; /* of those with caches, under their lock */
 
     NPI_APART npi_a64 in_use_bytes;
     NPI_APART npi_a64 backed_bytes;
     npi_a32 trimming;
+    npi_a32 caches_used; /* so many from the first were ever somebody's */
 };
-NPI_ASSERT_APART(struct npi_space, slices, in_use_bytes);
+NPI_ASSERT_APART(struct npi_space, next_living, in_use_bytes);
 NPI_ASSERT_APART(struct npi_space, in_use_bytes, backed_bytes);
 
 static inline struct npi_slice *npi_slice_of(const struct npi_space *space, const void *address)

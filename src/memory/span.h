@@ -110,16 +110,22 @@ static inline bool npi_span_filling_intact(const unsigned char *block, size_t by
 }
 #endif
 
+/* A block that was marked as freed is to be handed out: its words may be read and written again. */
+static inline void npi_span_open(void *block, const struct npi_class *class)
+{
+    NPI_UNPOISON(block, class->bytes);
+#if NUMAPOOL_CHECKS >= 2
+    NPI_EXPENSIVE_CHECK(npi_span_filling_intact(block, class->bytes));
+#endif
+}
+
 static inline void *npi_span_take(struct npi_slice *slice, uint32_t chunk,
                                   const struct npi_class *class)
 {
     struct npi_chunk *run = &slice->chunks[chunk];
     void *block = run->span.free;
     if (block) {
-        NPI_UNPOISON(block, class->bytes);
-#if NUMAPOOL_CHECKS >= 2
-        NPI_EXPENSIVE_CHECK(npi_span_filling_intact(block, class->bytes));
-#endif
+        npi_span_open(block, class);
         void *next = ((struct npi_freed *)block)->next;
         /* A damaged link costs the span's free blocks, not the process. */
         run->span.free = NPI_LIKELY(npi_span_link_sound(slice, chunk, next)) ? next : NULL;

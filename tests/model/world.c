@@ -292,6 +292,11 @@ void npi_scratch_cool(struct npi_scratch *scratch)
     (void)scratch;
 }
 
+void npi_cache_flush(const struct npi_space *space)
+{
+    (void)space;
+}
+
 /* ------------------------------------------------------------------------------- the end */
 
 /* From here on nobody may touch what a pool owns. */

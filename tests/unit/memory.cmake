@@ -9,4 +9,5 @@ numapool_test(return_list_test unit SOURCES return_list_test.c LIBS numapool_que
 numapool_test(space_test unit SOURCES space_test.c LIBS ${memory_objects})
 numapool_test(chunk_test unit SOURCES chunk_test.c LIBS ${memory_objects})
 numapool_test(block_test unit SOURCES block_test.c LIBS ${memory_objects})
+numapool_test(cache_test unit SOURCES cache_test.c LIBS ${memory_objects})
 numapool_test(scratch_test unit SOURCES scratch_test.c LIBS ${memory_objects})
