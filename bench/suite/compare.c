@@ -11,6 +11,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
+#include <unistd.h>
 
 #define ROUNDS_MAX 101
 #define COMPARED_MAX 6
@@ -38,6 +40,8 @@ struct bench_compare {
     /* where it is */
     unsigned round;
     size_t contest, step;
+    size_t steps_done, steps_all;
+    time_t began_s;
     const struct bench_row *running;
     struct bench_run beside; /* the baseline's last run */
     bool have_beside;
@@ -55,6 +59,16 @@ static size_t figures_compared(const struct bench_question *question)
         count++;
     }
     return count;
+}
+
+static size_t steps_of_round(const struct bench_compare *compare)
+{
+    size_t steps = 0;
+    for (size_t i = 0; i < compare->contest_count; i++) {
+        size_t others = compare->contests[i].count - 1;
+        steps += others + (others < 2 ? 1 : (others + 1) / 2);
+    }
+    return steps;
 }
 
 struct bench_compare *bench_compare_begin(const char *filter, unsigned rounds)
@@ -103,6 +117,7 @@ struct bench_compare *bench_compare_begin(const char *filter, unsigned rounds)
                                       .contests = contests,
                                       .contest_count = contest_count,
                                       .rounds = rounds < ROUNDS_MAX ? rounds : ROUNDS_MAX};
+    compare->steps_all = steps_of_round(compare) * compare->rounds;
     return compare;
 }
 
@@ -123,6 +138,27 @@ static const struct bench_row *row_of_step(const struct bench_compare *compare, 
     return contest->rows[1 + (other + compare->round) % others];
 }
 
+/* Where there is a terminal: how far it is, what runs, and when it will have ended. */
+static void show_progress(struct bench_compare *compare)
+{
+    time_t now_s = time(NULL);
+    if (compare->steps_done == 0) {
+        compare->began_s = now_s;
+    }
+    if (!isatty(STDERR_FILENO)) {
+        return;
+    }
+    (void)fprintf(stderr, "\r\033[K[%3zu%%] round %u of %u  %.48s",
+                  compare->steps_done * 100 / compare->steps_all, compare->round + 1,
+                  compare->rounds, compare->running->name);
+    if (compare->steps_done != 0) {
+        double left_s = difftime(now_s, compare->began_s) *
+                        (double)(compare->steps_all - compare->steps_done) /
+                        (double)compare->steps_done;
+        (void)fprintf(stderr, "  %u:%02u left", (unsigned)left_s / 60, (unsigned)left_s % 60);
+    }
+}
+
 bool bench_compare_next(struct bench_compare *compare, const struct bench_row **row,
                         unsigned *round)
 {
@@ -132,6 +168,8 @@ bool bench_compare_next(struct bench_compare *compare, const struct bench_row **
             compare->step++;
             compare->running = *row = next;
             *round = compare->round;
+            show_progress(compare);
+            compare->steps_done++;
             return true;
         }
         compare->step = 0;
@@ -139,7 +177,8 @@ bool bench_compare_next(struct bench_compare *compare, const struct bench_row **
         if (++compare->contest == compare->contest_count) {
             compare->contest = 0;
             compare->round++;
-            (void)fprintf(stderr, "round %u of %u done\n", compare->round, compare->rounds);
+            (void)fprintf(stderr, "%sround %u of %u done\n",
+                          isatty(STDERR_FILENO) ? "\r\033[K" : "", compare->round, compare->rounds);
         }
     }
     return false;

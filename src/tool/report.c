@@ -147,11 +147,10 @@ int tool_report(int argc, char **argv)
         .options = options,
         .parser = parse,
         .args_doc = "FILE...",
-        .doc = "Makes a page with pictures from what --benchmark_out and numapool-overload --json "
-               "wrote, "
-               "in one file that fetches nothing. Results of the same benchmark in several files "
-               "are its "
-               "rounds. With --compare, tells what is slower and what is only noise.\v"
+        .doc = "Makes a page with pictures from what --benchmark_out, numapool-overload --json and "
+               "numapool simulate --json wrote, in one file that fetches nothing. Results of the "
+               "same benchmark in several files are its rounds. With --compare, tells what is "
+               "slower and what is only noise.\v"
                "numapool report run.json overload-*.json -o report.html\n"
                "numapool report --compare old.json new.json",
     };

@@ -19,29 +19,6 @@ static const char *const figures[] = {
     "cpu_request_us",  "rss_peak_bytes", "threads_peak",
 };
 
-static int read_numbers(struct report_reader *reader, const char *series_at, const json_t *series,
-                        const char *key, double factor, double **values, size_t *count)
-{
-    const json_t *list = json_object_get(series, key);
-    const char *at = report_at_key(series_at, key);
-    if (!json_is_array(list)) {
-        return report_fail(reader, at, "\"%s\" is %s; a list of numbers is right", key,
-                           report_type_name(list));
-    }
-    *count = json_array_size(list);
-    *values = report_alloc(reader->run, *count * sizeof **values + 1);
-    for (size_t i = 0; i < *count; i++) {
-        const json_t *number = json_array_get(list, i);
-        if (!json_is_number(number)) {
-            return report_fail(reader, report_at_index(at, i),
-                               "\"%s\" has %s in it; numbers are right", key,
-                               report_type_name(number));
-        }
-        (*values)[i] = json_number_value(number) * factor;
-    }
-    return 0;
-}
-
 static int read_shard(struct report_reader *reader, const char *at, const json_t *shard,
                       size_t index, const char *title)
 {
@@ -58,9 +35,12 @@ static int read_shard(struct report_reader *reader, const char *at, const json_t
     size_t quotas = 0;
     size_t waiting = 0;
     const char *series_at = report_at_key(at, "series");
-    if (read_numbers(reader, series_at, series, "t_ms", 1e-3, &track.time_s, &track.count) != 0 ||
-        read_numbers(reader, series_at, series, "quota_now", 1, &track.quota, &quotas) != 0 ||
-        read_numbers(reader, series_at, series, "waiting_now", 1, &track.waiting, &waiting) != 0) {
+    if (report_read_numbers(reader, series_at, series, "t_ms", 1e-3, &track.time_s, &track.count) !=
+            0 ||
+        report_read_numbers(reader, series_at, series, "quota_now", 1, &track.quota, &quotas) !=
+            0 ||
+        report_read_numbers(reader, series_at, series, "waiting_now", 1, &track.waiting,
+                            &waiting) != 0) {
         return -1;
     }
     if (quotas != track.count || waiting != track.count) {
@@ -117,8 +97,8 @@ static int read_figures(struct report_reader *reader, struct report_measurement 
     return 0;
 }
 
-/* "overload/rate:12000/skew:0.9/machine:pack 4/pool:numapool": what tells two files apart. A slash would
- * part the machine's name, a colon its value. Caller frees. */
+/* "overload/rate:12000/skew:0.9/machine:pack 4/pool:numapool": what tells two files apart. Caller
+ * frees. */
 static char *name_of(const json_t *options, const char *pool)
 {
     const json_t *skew = json_object_get(options, "skew");
@@ -134,15 +114,9 @@ static char *name_of(const json_t *options, const char *pool)
         (void)fprintf(out, "/skew:%g", json_number_value(skew));
     }
     if (machine != NULL && machine[0] != '\0') {
-        (void)fputs("/machine:", out);
-        for (; *machine != '\0'; machine++) {
-            (void)fputc(*machine == '/' ? ' ' : *machine, out);
-        }
+        report_name_part(out, "machine", machine);
     }
-    (void)fputs("/pool:", out);
-    for (; *pool != '\0'; pool++) {
-        (void)fputc(*pool == '/' ? ' ' : *pool, out);
-    }
+    report_name_part(out, "pool", pool);
     (void)fclose(out);
     return name;
 }

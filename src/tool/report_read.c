@@ -29,9 +29,16 @@ static bool is_overload(const json_t *root)
     return program != NULL && strcmp(program, "numapool-overload") == 0;
 }
 
+static bool is_simulation(const json_t *root)
+{
+    const char *program = json_string_value(json_object_get(root, "program"));
+    return program != NULL && strcmp(program, "numapool simulate") == 0;
+}
+
 static const struct format formats[] = {
     {is_bench, report_read_bench},
     {is_overload, report_read_overload},
+    {is_simulation, report_read_simulation},
 };
 
 static const char *skip_space(const char *at)
@@ -241,9 +248,11 @@ static int read_root(struct report_reader *reader, const json_t *root)
             return formats[i].read(reader, root);
         }
     }
-    return report_fail(reader, reader->text,
-                       "neither \"benchmarks\" nor \"program\": \"numapool-overload\"; a file that "
-                       "--benchmark_out or numapool-overload --json wrote is right");
+    return report_fail(
+        reader, reader->text,
+        "neither \"benchmarks\" nor a known \"program\"; a file that "
+        "numapool-bench --out, --benchmark_out, numapool-overload --json or numapool "
+        "simulate --json wrote is right");
 }
 
 int report_read(struct report_reader *reader, struct report_run *run, const char *path)
@@ -274,4 +283,35 @@ int report_read(struct report_reader *reader, struct report_run *run, const char
     free(reader->text);
     reader->text = NULL;
     return result;
+}
+
+int report_read_numbers(struct report_reader *reader, const char *object_at, const json_t *object,
+                        const char *key, double factor, double **values, size_t *count)
+{
+    const json_t *list = json_object_get(object, key);
+    const char *at = report_at_key(object_at, key);
+    if (!json_is_array(list)) {
+        return report_fail(reader, at, "\"%s\" is %s; a list of numbers is right", key,
+                           report_type_name(list));
+    }
+    *count = json_array_size(list);
+    *values = report_alloc(reader->run, *count * sizeof **values + 1);
+    for (size_t i = 0; i < *count; i++) {
+        const json_t *number = json_array_get(list, i);
+        if (!json_is_number(number)) {
+            return report_fail(reader, report_at_index(at, i),
+                               "\"%s\" has %s in it; numbers are right", key,
+                               report_type_name(number));
+        }
+        (*values)[i] = json_number_value(number) * factor;
+    }
+    return 0;
+}
+
+void report_name_part(FILE *out, const char *key, const char *value)
+{
+    (void)fprintf(out, "/%s:", key);
+    for (; *value != '\0'; value++) {
+        (void)fputc(*value == '/' ? ' ' : *value, out);
+    }
 }

@@ -8,6 +8,7 @@
 #include "tool/report_data.h"
 
 #include <jansson.h>
+#include <stdio.h>
 
 struct report_reader {
     struct report_run *run;
@@ -22,6 +23,14 @@ int report_read(struct report_reader *reader, struct report_run *run, const char
 /* The formats. */
 int report_read_bench(struct report_reader *reader, const json_t *root);
 int report_read_overload(struct report_reader *reader, const json_t *root);
+int report_read_simulation(struct report_reader *reader, const json_t *root);
+
+/* A list of numbers of an object, times a factor; as many as there are, 0 or -1. */
+int report_read_numbers(struct report_reader *reader, const char *object_at, const json_t *object,
+                        const char *key, double factor, double **values, size_t *count);
+
+/* "/KEY:VALUE" of a measurement's name. A slash would part the value, so it becomes a space. */
+void report_name_part(FILE *out, const char *key, const char *value);
 
 /* Where in the text something is, for messages: the value of a key in the object, or of an element in the
  * array, that `at` points to; `at` itself when there is no such thing. */

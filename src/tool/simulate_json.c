@@ -145,6 +145,7 @@ void simulate_write_json(const struct simulation *simulation, FILE *out)
 {
     struct json json = {.out = out, .first = true};
     json_begin_object(&json, NULL);
+    json_string(&json, "program", "numapool simulate");
     json_unsigned(&json, "format", 1);
     json_string(&json, "machine", simulation->plan->source);
     json_string(&json, "load", simulation->load_path);

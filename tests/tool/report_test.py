@@ -100,6 +100,15 @@ def test_page():
     assert "prefers-color-scheme" in page.source
 
 
+def test_simulation():
+    """A prediction is a run like any other."""
+    page = page_of(file("simulate-skew.json"), PATH=work)
+    name = "simulate/machine:pack:4 [numa] core:4 pu:1/load:skew.load/pool:"
+    for text in [name + "balanced", name + "split evenly", "7.97 k/s", "normal_e2e_p99_ms",
+                 "normal_wait_p999_ms"]:
+        assert text in page.text, text
+
+
 def test_pictures():
     if shutil.which("gnuplot") is None:
         print("skipped: no gnuplot, which draws them")
