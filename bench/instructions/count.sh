@@ -63,6 +63,7 @@ measure() {
     printf '%-12s %10s %10s %8s\n' step total submitter atomic
     measure submit numapool_submit
     measure submit_task numapool_submit_task
+    measure member numapool_submit_task
     measure batch numapool_submit_batch
     measure refuse numapool_submit
     measure round_trip numapool_submit

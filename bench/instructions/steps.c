@@ -129,6 +129,20 @@ static void submit_task_and_run(void)
     finish();
 }
 
+static void submit_member_and_run(void)
+{
+    numapool_group *group;
+    create(QUEUE_TASKS);
+    hold_worker();
+    must(numapool_group_create(&group, pool));
+    struct numapool_task task = {.run = nothing, .group = group};
+    for (uint64_t i = 0; i < count; i++) {
+        must(numapool_submit_task(pool, &task));
+    }
+    finish();
+    must(numapool_group_destroy(group));
+}
+
 static void batch_and_run(void)
 {
     struct numapool_task tasks[BATCH];
@@ -205,9 +219,13 @@ static const struct {
     const char *name;
     void (*run)(void);
 } steps[] = {
-    {"submit", submit_and_run}, {"submit_task", submit_task_and_run},
-    {"batch", batch_and_run},   {"refuse", refuse},
-    {"round_trip", round_trip}, {"alloc_free", alloc_and_free},
+    {"submit", submit_and_run},
+    {"submit_task", submit_task_and_run},
+    {"member", submit_member_and_run},
+    {"batch", batch_and_run},
+    {"refuse", refuse},
+    {"round_trip", round_trip},
+    {"alloc_free", alloc_and_free},
     {"scratch", scratch},
 };
 

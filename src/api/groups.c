@@ -19,7 +19,7 @@ int numapool_group_create(numapool_group **group, numapool *pool)
         return NUMAPOOL_E_NOMEM;
     }
     made->pool = pool;
-    npi_a64_init(&made->holders, 1);
+    npi_a64_init(&made->counts, NPI_GROUP_HOLD);
     *group = made;
     return NUMAPOOL_OK;
 }

@@ -9,49 +9,58 @@
 
 static void release(numapool_group *group)
 {
-    if (npi_a64_add_acq_rel(&group->holders, (uint64_t)-1) == 1) {
+    /* The last hold is given up by nobody while there are members. */
+    if (npi_a64_add_acq_rel(&group->counts, 0 - NPI_GROUP_HOLD) == NPI_GROUP_HOLD) {
         free(group);
     }
 }
 
 void npi_group_join(numapool_group *group)
 {
-    (void)NPI_MUTANT(holder_not_counted, npi_a64_add_relaxed(&group->holders, 1),
-                     (uint64_t)0); /* the submitter holds one: it cannot be 0 */
-    (void)npi_a64_add_sc(&group->members, 1);
+    /* Whoever submits knows that the group lives, and ours is a member until we return. */
+    if (npi_group_members(npi_a64_add_sc(&group->counts, NPI_GROUP_MEMBER)) == 0) {
+        (void)NPI_MUTANT(hold_not_taken, npi_a64_add_relaxed(&group->counts, NPI_GROUP_HOLD),
+                         (uint64_t)0);
+    }
 }
 
 void npi_group_part(numapool_group *group)
 {
-    if (NPI_MUTANT(emptied_early, npi_a64_add_sc(&group->members, (uint64_t)-1) == 1,
-                   npi_a64_add_sc(&group->members, (uint64_t)-1) == 2)) { /* @group-emptied */
-        (void)npi_a32_add_sc(&group->turn, 1);
-        if (npi_a32_load_sc(&group->waiters) != 0) {
-            NPI_MUTANT(wake_one_waiter, npi_park_wake(&group->turn, INT_MAX),
-                       npi_park_wake(&group->turn, 1));
-        }
+    uint64_t before = npi_a64_add_sc(&group->counts, 0 - NPI_GROUP_MEMBER); /* @group-emptied */
+    if (NPI_MUTANT(emptied_early, npi_group_members(before) != 1, npi_group_members(before) != 2)) {
+        return;
+    }
+    (void)npi_a32_add_sc(&group->turn, 1);
+    if (npi_a32_load_sc(&group->waiters) != 0) {
+        NPI_MUTANT(wake_one_waiter, npi_park_wake(&group->turn, INT_MAX),
+                   npi_park_wake(&group->turn, 1));
     }
     release(group);
 }
 
+static bool empty(const numapool_group *group)
+{
+    return npi_group_members(npi_a64_load_sc(&group->counts)) == 0; /* @group-emptied */
+}
+
 bool npi_group_await(numapool_group *group, uint64_t deadline_ns)
 {
-    if (npi_a64_load_sc(&group->members) == 0) { /* @group-emptied */
+    if (empty(group)) {
         return true;
     }
     (void)npi_a32_add_sc(&group->waiters, 1);
-    bool empty = false;
+    bool emptied = false;
     for (;;) {
         /* turn before members: if it empties in between, the wait returns at once */
         uint32_t turn = npi_a32_load_sc(&group->turn);
-        empty = npi_a64_load_sc(&group->members) == 0;
-        if (empty || npi_clock_now_ns() >= deadline_ns) {
+        emptied = empty(group);
+        if (emptied || npi_clock_now_ns() >= deadline_ns) {
             break;
         }
         (void)npi_park_wait(&group->turn, turn, deadline_ns);
     }
     (void)npi_a32_add_sc(&group->waiters, (uint32_t)-1);
-    return empty;
+    return emptied;
 }
 
 int numapool_group_cancel(numapool_group *group)

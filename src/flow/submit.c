@@ -60,7 +60,7 @@ static inline bool enqueue_plainly(struct npi_shard *home, const npi_a32 *phase,
     return true;
 }
 
-/* Queues one task at its home or elsewhere. */
+/* Queues one task at its home or elsewhere, when the common way was tried or is closed to it. */
 static int enqueue(struct npi_shard *home, enum npi_class rank, struct npi_item *item)
 {
     if (npi_item_deadline_ticks(item) == 0 && !npi_pool_is_full(home->pool)) {
@@ -238,26 +238,31 @@ static void pack(struct npi_item *item, const struct numapool_task *task, unsign
 /* Everything but the argument checks. */
 static int submit_checked(struct numapool *pool, const struct numapool_task *task)
 {
-    struct npi_route route;
+    enum npi_affinity affinity = NPI_AFFINITY_CALLER;
     unsigned home_index;
-    if (!find_home(pool, task, &route, &home_index)) {
-        return NUMAPOOL_E_INVALID;
+    if (task->near_data == NULL && (task->flags & (NUMAPOOL_ON_NODE | NUMAPOOL_STRICT_NODE)) == 0) {
+        home_index = npi_submit_caller_shard(pool);
+    } else {
+        struct npi_route route;
+        if (!find_home(pool, task, &route, &home_index)) {
+            return NUMAPOOL_E_INVALID;
+        }
+        affinity = route.affinity;
     }
     struct npi_shard *home = pool->shards[home_index];
     enum npi_class rank = npi_rank_of_class(task->task_class);
-    bool is_plain = task->deadline_ns == 0 && task->group == NULL && task->bytes == 0;
-    bool full = npi_pool_is_full(pool);
-    if (NPI_UNLIKELY(full) && is_plain && route.affinity == NPI_AFFINITY_CALLER &&
+    bool holds = task->group != NULL || task->bytes != 0; /* something to give back on refusal */
+    bool full = npi_pool_is_full(pool), in_time = task->deadline_ns == 0;
+    if (NPI_UNLIKELY(full) && !holds && in_time && affinity == NPI_AFFINITY_CALLER &&
         npi_admission_refuses(home, rank)) {
         return npi_admission_refuse_again(home, rank);
     }
     struct npi_item item;
-    pack(&item, task, home_index, route.affinity, npi_clock_ticks());
-    if (is_plain && !full && enqueue_plainly(home, &pool->phase, rank, &item)) {
-        return NUMAPOOL_OK;
-    }
-    if (task->group == NULL && task->bytes == 0) {
-        return enqueue(home, npi_meta_rank(item.hot[NPI_TASK_META]), &item);
+    pack(&item, task, home_index, affinity, npi_clock_ticks());
+    if (!holds) {
+        return in_time && !full && enqueue_plainly(home, &pool->phase, rank, &item)
+                   ? NUMAPOOL_OK
+                   : enqueue(home, rank, &item);
     }
 
     if (task->group != NULL && npi_group_is_cancelled(task->group)) {
@@ -270,7 +275,10 @@ static int submit_checked(struct numapool *pool, const struct numapool_task *tas
     if (task->group != NULL) {
         npi_group_join(task->group);
     }
-    int result = enqueue(home, npi_meta_rank(item.hot[NPI_TASK_META]), &item);
+    if (in_time && !full && enqueue_plainly(home, &pool->phase, rank, &item)) {
+        return NUMAPOOL_OK;
+    }
+    int result = enqueue(home, rank, &item);
     if (result != NUMAPOOL_OK) {
         npi_task_unreserve(pool->space, &item);
         npi_task_part(&item);
