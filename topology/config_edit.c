@@ -51,6 +51,8 @@ void npi_config_edit_store(struct npi_config_edit *edit, const struct npi_settin
         placement->shards = NULL;
         placement->shard_count = 0;
     }
+    if (edit->told != NULL)
+        edit->told(edit->told_arg, setting, where);
 }
 
 int npi_config_edit_finish(struct npi_config_edit *edit, struct numapool_error *error)

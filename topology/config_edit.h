@@ -13,6 +13,9 @@ struct npi_config_edit {
     struct numapool_config *target;
     struct numapool_config config; /* the copy; its placement is always set */
     struct npi_mistakes mistakes;
+    /* Told of every setting that is stored, and of the list of shards (setting NULL). May be NULL. */
+    void (*told)(void *arg, const struct npi_setting *setting, const char *where);
+    void *told_arg;
 };
 
 /* Not NULL, and long enough to have all fields of version 0.1. */
@@ -30,5 +33,8 @@ int npi_config_edit_finish(struct npi_config_edit *edit, struct numapool_error *
 
 /* Reads a file into the edit; mistakes are collected there. */
 void npi_config_file_apply(struct npi_config_edit *edit, const char *path);
+
+/* The same with the environment: the file that NUMAPOOL_CONFIG names, then the variables. */
+void npi_config_env_apply(struct npi_config_edit *edit);
 
 #endif

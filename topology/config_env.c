@@ -119,6 +119,18 @@ static void apply_variable(struct npi_config_edit *edit, const char *variable)
         apply_setting(edit, setting, variable, length, equals + 1);
 }
 
+void npi_config_env_apply(struct npi_config_edit *edit)
+{
+    /* With more privileges than its starter's a process must not do as its starter says. */
+    bool trusted = getauxval(AT_SECURE) == 0;
+    const char *path = secure_getenv(PREFIX FILE_VARIABLE);
+    if (path != NULL && *path != '\0')
+        npi_config_file_apply(edit, path);
+    for (char **entry = environ; trusted && entry != NULL && *entry != NULL; entry++)
+        if (strncmp(*entry, PREFIX, PREFIX_LENGTH) == 0)
+            apply_variable(edit, *entry + PREFIX_LENGTH);
+}
+
 int numapool_config_env(struct numapool_config *config, struct numapool_error *error)
 {
     struct npi_config_edit edit;
@@ -134,13 +146,6 @@ int numapool_config_env(struct numapool_config *config, struct numapool_error *e
         }
         return result;
     }
-    /* With more privileges than its starter's a process must not do as its starter says. */
-    bool trusted = getauxval(AT_SECURE) == 0;
-    const char *path = secure_getenv(PREFIX FILE_VARIABLE);
-    if (path != NULL && *path != '\0')
-        npi_config_file_apply(&edit, path);
-    for (char **entry = environ; trusted && entry != NULL && *entry != NULL; entry++)
-        if (strncmp(*entry, PREFIX, PREFIX_LENGTH) == 0)
-            apply_variable(&edit, *entry + PREFIX_LENGTH);
+    npi_config_env_apply(&edit);
     return npi_config_edit_finish(&edit, error);
 }

@@ -22,6 +22,16 @@
 /* A file for a thousand shards has some hundred kilobytes. */
 #define FILE_BYTES_MAX ((size_t)1 << 20)
 
+/* An exported machine, most likely: read on, it would be hundreds of mistakes. */
+static bool is_markup(const char *text, size_t length)
+{
+    size_t at = 0;
+    while (at < length &&
+           (text[at] == ' ' || text[at] == '\t' || text[at] == '\r' || text[at] == '\n'))
+        at++;
+    return at < length && text[at] == '<';
+}
+
 /* The whole file, or NULL with a mistake. */
 static char *read_file(const char *path, size_t *length, struct npi_mistakes *mistakes)
 {
@@ -59,6 +69,8 @@ static char *read_file(const char *path, size_t *length, struct npi_mistakes *mi
     close(fd);
     if (unfit == NULL && text != NULL && memchr(text, '\0', *length) != NULL)
         unfit = "it has bytes of value 0; a configuration file is text";
+    else if (unfit == NULL && text != NULL && is_markup(text, *length))
+        unfit = "it is XML; pool.machine names a machine, a configuration file is NAME = VALUE;";
     if (unfit != NULL) {
         npi_mistakes_add(mistakes, 0, "%s: %s", path, unfit);
         free(text);

@@ -193,6 +193,12 @@ void npi_reader_shards(struct npi_config_reader *reader, const config_setting_t 
     npi_placed_shards_free(placement->shards, placement->shard_count);
     placement->shards = shards;
     placement->shard_count = count;
+    char *where = npi_text_format("%s:%d", reader->path, npi_reader_line(list));
+    if (where == NULL)
+        reader->mistakes->no_memory = true;
+    else if (reader->edit->told != NULL)
+        reader->edit->told(reader->edit->told_arg, NULL, where);
+    free(where);
 }
 
 #else

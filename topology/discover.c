@@ -372,15 +372,15 @@ int npi_discover_live(struct npi_machine *machine, const struct npi_discover_opt
     return 0;
 }
 
-static bool is_path(const char *text)
+bool npi_discover_is_path(const char *text)
 {
     size_t length = strlen(text);
     return strchr(text, '/') != NULL || (length > 4 && strcmp(text + length - 4, ".xml") == 0);
 }
 
-/* The text of a file that hwloc may have; NULL: *why says so, or is NULL for want of memory. */
-static char *read_xml(const char *path, char **why)
+char *npi_discover_read_xml(const char *path, char **why)
 {
+    *why = NULL;
     struct stat file;
     if (stat(path, &file) != 0) {
         /* NOLINTNEXTLINE(concurrency-mt-unsafe): the text of a known number */
@@ -442,9 +442,9 @@ int npi_discover_text(struct npi_machine *machine, const char *text,
                       const struct npi_discover_options *options, char **why)
 {
     struct npi_machine fresh = {0};
-    bool path = is_path(text);
+    bool path = npi_discover_is_path(text);
     *why = NULL;
-    char *xml = path ? read_xml(text, why) : NULL;
+    char *xml = path ? npi_discover_read_xml(text, why) : NULL;
     if (path ? xml == NULL : !synthetic_fits(text, why))
         return *why != NULL ? -EINVAL : -ENOMEM;
     int result = npi_hwloc_load(&fresh, path ? NPI_HWLOC_XML : NPI_HWLOC_SYNTHETIC,

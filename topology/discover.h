@@ -28,4 +28,13 @@ int npi_discover_live(struct npi_machine *machine, const struct npi_discover_opt
 int npi_discover_text(struct npi_machine *machine, const char *text,
                       const struct npi_discover_options *options, char **why);
 
+/* Whether a machine text is a path by that rule. */
+bool npi_discover_is_path(const char *text);
+
+/*
+ * The text of an XML file that hwloc may be given. NULL: *why says why not (owned by the caller), or
+ * is NULL for want of memory.
+ */
+char *npi_discover_read_xml(const char *path, char **why);
+
 #endif

@@ -58,9 +58,16 @@ void npi_mistakes_add_at(struct npi_mistakes *mistakes, const char *where, const
     va_end(arguments);
 }
 
-/* By line, and in the order of finding within a line. */
-static void sort_by_line(struct npi_mistake *items, unsigned count)
+unsigned npi_mistakes_kept(const struct npi_mistakes *mistakes)
 {
+    return mistakes->count < KEPT_MAX ? mistakes->count : KEPT_MAX;
+}
+
+/* By line, and in the order of finding within a line. */
+void npi_mistakes_sort(struct npi_mistakes *mistakes)
+{
+    struct npi_mistake *items = mistakes->items;
+    unsigned count = npi_mistakes_kept(mistakes);
     for (unsigned i = 1; i < count; i++) {
         struct npi_mistake item = items[i];
         unsigned at = i;
@@ -95,13 +102,13 @@ static void write_out(const struct npi_mistakes *mistakes, unsigned kept,
 
 int npi_mistakes_report(struct npi_mistakes *mistakes, struct numapool_error *error)
 {
-    unsigned kept = mistakes->count < KEPT_MAX ? mistakes->count : KEPT_MAX;
+    unsigned kept = npi_mistakes_kept(mistakes);
     int result = mistakes->no_memory   ? NUMAPOOL_E_NOMEM
                  : mistakes->count > 0 ? NUMAPOOL_E_CONFIG
                                        : NUMAPOOL_OK;
     if (result != NUMAPOOL_OK && error != NULL) {
         *error = (struct numapool_error){.count = (int)mistakes->count};
-        sort_by_line(mistakes->items, kept);
+        npi_mistakes_sort(mistakes);
         if (result == NUMAPOOL_E_NOMEM)
             (void)snprintf(error->text, sizeof error->text, "out of memory");
         else

@@ -25,6 +25,12 @@ __attribute__((format(printf, 3, 4))) void npi_mistakes_add(struct npi_mistakes 
 __attribute__((format(printf, 3, 4))) void
 npi_mistakes_add_at(struct npi_mistakes *mistakes, const char *where, const char *format, ...);
 
+/* How many of the `count` are in `items`: beyond some they are only counted. */
+unsigned npi_mistakes_kept(const struct npi_mistakes *mistakes);
+
+/* Puts them into the order of their lines. */
+void npi_mistakes_sort(struct npi_mistakes *mistakes);
+
 /*
  * Writes all of them in the order of their lines into error (may be NULL) and empties the
  * collection. Text that does not fit is cut at a line's end and a last line says how many more

@@ -117,4 +117,8 @@ int npi_plan_print(const struct npi_plan *plan, int fd);
 /* The same plan as a configuration file with explicit shards that loads back to an equal plan. */
 int npi_plan_print_config(const struct npi_plan *plan, int fd);
 
+/* The same with everything else that the configuration says which the plan was made from. */
+int npi_plan_print_whole_config(const struct npi_plan *plan, const struct numapool_config *asked,
+                                int fd);
+
 #endif

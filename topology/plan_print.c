@@ -117,6 +117,17 @@ static void add_config_shard(struct npi_text *text, const struct npi_plan *plan,
     npi_text_add(text, " }%s\n", index + 1 < plan->shard_count ? "," : "");
 }
 
+static void add_said(struct npi_text *text, const struct npi_setting *setting,
+                     const struct numapool_config *config)
+{
+    bool no_memory;
+    char *value = npi_setting_text(setting, config, &no_memory);
+    text->failed |= no_memory;
+    if (value != NULL)
+        npi_text_add(text, "    %s = %s;\n", setting->name, value);
+    free(value);
+}
+
 /* What was said about CPUs, nodes and time still holds beside explicit shards. */
 static void add_restrictions(struct npi_text *text, const struct npi_plan *plan)
 {
@@ -125,18 +136,48 @@ static void add_restrictions(struct npi_text *text, const struct npi_plan *plan)
         const struct npi_setting *setting = &npi_settings[i];
         bool repeated = setting->said == NPI_SAID_MEMORY_POLICY ||
                         setting->said == NPI_SAID_PAGES || setting->said == NPI_SAID_SHARD_MEMORY;
-        if (setting->said < 0 || repeated || setting->group != NPI_GROUP_POOL)
-            continue;
-        bool no_memory;
-        char *value = npi_setting_text(setting, &said, &no_memory);
-        text->failed |= no_memory;
-        if (value != NULL)
-            npi_text_add(text, "    %s = %s;\n", setting->name, value);
-        free(value);
+        if (setting->said >= 0 && !repeated && setting->group == NPI_GROUP_POOL)
+            add_said(text, setting, &said);
     }
 }
 
+/* Fields of the configuration that the plan does not say by itself. */
+static void add_fields(struct npi_text *text, const struct npi_plan *plan,
+                       const struct numapool_config *asked)
+{
+    for (unsigned i = 0; i < npi_setting_count; i++) {
+        const struct npi_setting *setting = &npi_settings[i];
+        size_t at = setting->offset;
+        bool planned = at == offsetof(struct numapool_config, machine) ||
+                       at == offsetof(struct numapool_config, shards) ||
+                       at == offsetof(struct numapool_config, smt) ||
+                       (at == offsetof(struct numapool_config, pinning) && plan->live);
+        if (setting->said < 0 && !planned)
+            add_said(text, setting, asked);
+    }
+    if (!plan->live)
+        add_said(text, npi_setting_said(NPI_SAID_MEMORY_POLICY), asked);
+}
+
+static void add_expectations(struct npi_text *text, const struct numapool_config *asked)
+{
+    struct npi_text said = {0};
+    for (unsigned i = 0; i < npi_setting_count; i++)
+        if (npi_settings[i].group == NPI_GROUP_EXPECT)
+            add_said(&said, &npi_settings[i], asked);
+    text->failed |= said.failed;
+    if (said.length > 0)
+        npi_text_add(text, "expect = {\n%s};\n", said.bytes);
+    npi_text_fini(&said);
+}
+
 int npi_plan_print_config(const struct npi_plan *plan, int fd)
+{
+    return npi_plan_print_whole_config(plan, NULL, fd);
+}
+
+int npi_plan_print_whole_config(const struct npi_plan *plan, const struct numapool_config *asked,
+                                int fd)
 {
     struct npi_text text = {0};
     add_comment(&text, "", plan->machine);
@@ -146,7 +187,7 @@ int npi_plan_print_config(const struct npi_plan *plan, int fd)
     if (!plan->live) {
         npi_text_add(&text, "    machine = ");
         npi_text_add_quoted(&text, plan->source);
-        npi_text_add(&text, ";\n");
+        npi_text_add(&text, "; # stands in for it; on the machine itself remove this line\n");
     }
     npi_text_add(&text, "    smt = \"%s\";\n", smt_words[plan->smt]);
     if (plan->live) /* elsewhere nothing is pinned or bound, and saying so here would outlive that
@@ -155,7 +196,12 @@ int npi_plan_print_config(const struct npi_plan *plan, int fd)
                      pinning_words[plan->pinning], policy_words[plan->memory_policy]);
     npi_text_add(&text, "    pages = \"%s\";\n", page_words[plan->pages]);
     add_restrictions(&text, plan);
-    npi_text_add(&text, "};\nshard = (\n");
+    if (asked != NULL)
+        add_fields(&text, plan, asked);
+    npi_text_add(&text, "};\n");
+    if (asked != NULL)
+        add_expectations(&text, asked);
+    npi_text_add(&text, "shard = (\n");
     for (unsigned i = 0; i < plan->shard_count; i++)
         add_config_shard(&text, plan, i);
     npi_text_add(&text, ");\n");

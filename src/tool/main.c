@@ -13,6 +13,8 @@
 #include <string.h>
 
 static const struct tool_command commands[] = {
+    {"plan", "Who runs where and why, as text, picture or configuration file", tool_plan},
+    {"check", "Finds all mistakes of configuration files", tool_check},
 #ifdef NUMAPOOL_TOOL_REPORT
     {"report", "A page with pictures from measurements, or two runs compared", tool_report},
 #endif

@@ -4,19 +4,15 @@
  */
 #include "tool/tool.h"
 
-#include "api/config.h"
+#include "tool/layers.h"
+#include "tool/setting_options.h"
 #include "tool/simulate.h"
-#include "topology/config_edit.h"
 #include "topology/quantity.h"
 
 #include <argp.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-
-#define SETTING_KEY 0x1000 /* + index in npi_settings */
-#define SETTINGS_MAX 64u   /* more than there are */
-#define NAME_BYTES 32u     /* of an option, and more than its longest */
 
 enum {
     KEY_LOAD = 0x100,
@@ -41,9 +37,8 @@ static const struct argp_option own_options[] = {
     {"svg", KEY_SVG, "FILE", 0, "Draws it (needs gnuplot)", 1},
     {"png", KEY_PNG, "FILE", 0, "The same as pixels", 1},
     {"save-trace", KEY_TRACE, "FILE", 0, "Writes the arrivals as a trace", 1},
-    {0, 0, 0, 0, "Settings of the pool, as in a configuration file:", 2},
+    {0},
 };
-enum { OWN_OPTIONS = sizeof own_options / sizeof *own_options };
 
 struct arguments {
     const char *load, *json, *svg, *png, *trace;
@@ -51,52 +46,6 @@ struct arguments {
     bool fixed, real;
     struct npi_config_edit edit;
 };
-
-/* "queue-tasks" of queue_tasks. */
-static void name_option(const char *name, char option[NAME_BYTES])
-{
-    (void)snprintf(option, NAME_BYTES, "%s", name);
-    for (char *at = option; *at != '\0'; at++)
-        if (*at == '_')
-            *at = '-';
-}
-
-/* Our own options, and one per setting of a pool. */
-static const struct argp_option *all_options(void)
-{
-    static char names[SETTINGS_MAX][NAME_BYTES];
-    static struct argp_option options[OWN_OPTIONS + SETTINGS_MAX + 1];
-    memcpy(options, own_options, sizeof own_options);
-    unsigned count = OWN_OPTIONS;
-    for (unsigned i = 0; i < npi_setting_count && i < SETTINGS_MAX; i++) {
-        const struct npi_setting *setting = &npi_settings[i];
-        if (setting->group != NPI_GROUP_POOL)
-            continue;
-        name_option(setting->name, names[i]);
-        options[count++] = (struct argp_option){.name = names[i],
-                                                .key = SETTING_KEY + (int)i,
-                                                .arg = "VALUE",
-                                                .doc = setting->help,
-                                                .group = 2};
-    }
-    return options;
-}
-
-static void apply_setting(struct npi_config_edit *edit, const struct npi_setting *setting,
-                          const char *text)
-{
-    struct npi_value value = {0};
-    char *what = NULL, where[2 + NAME_BYTES] = "--";
-    name_option(setting->name, where + 2);
-    if (npi_setting_parse(setting, text, &value, &what)) {
-        npi_config_edit_store(edit, setting, &value, where);
-        npi_value_fini(&value);
-    } else {
-        npi_mistakes_add(&edit->mistakes, 0, "%s: %s", where,
-                         what != NULL ? what : "out of memory");
-    }
-    free(what);
-}
 
 static error_t parse(int key, char *text, struct argp_state *state)
 {
@@ -139,11 +88,11 @@ static error_t parse(int key, char *text, struct argp_state *state)
     default:
         break;
     }
-    if (key >= SETTING_KEY && key < SETTING_KEY + (int)npi_setting_count) {
-        apply_setting(&arguments->edit, &npi_settings[key - SETTING_KEY], text);
-        return 0;
-    }
-    return ARGP_ERR_UNKNOWN;
+    const struct npi_setting *setting = setting_of_option(key);
+    if (setting == NULL)
+        return ARGP_ERR_UNKNOWN;
+    setting_option_apply(&arguments->edit, setting, text);
+    return 0;
 }
 
 static int complain(const struct numapool_error *error, int result)
@@ -152,17 +101,10 @@ static int complain(const struct numapool_error *error, int result)
     return TOOL_USAGE;
 }
 
-/* What numapool_create() does before it makes anything. */
 static int plan(struct simulation *simulation, const struct numapool_config *asked)
 {
     struct numapool_error error = {0};
-    int result = npi_config_settle(&simulation->config, asked, &error);
-    if (result == NUMAPOOL_OK)
-        result = npi_plan_make(&simulation->plan, &simulation->config, &error);
-    if (result == NUMAPOOL_OK)
-        result = npi_config_settle_by_plan(&simulation->config, simulation->plan, &error);
-    if (result == NUMAPOOL_OK)
-        result = npi_plan_merge(simulation->plan, simulation->config.workers_max);
+    int result = layers_settle(&simulation->config, &simulation->plan, asked, &error);
     return result == NUMAPOOL_OK ? TOOL_OK : complain(&error, result);
 }
 
@@ -258,7 +200,7 @@ static int with(struct arguments *arguments, struct numapool_config *asked)
 int tool_simulate(int argc, char **argv)
 {
     const struct argp argp = {
-        .options = all_options(),
+        .options = setting_options(own_options),
         .parser = parse,
         .doc = "Runs the policy of the pool in virtual time: on the machine that --machine "
                "describes, else on this one, under the load of a file.\v"
@@ -268,7 +210,7 @@ int tool_simulate(int argc, char **argv)
     struct numapool_config asked;
     int status = TOOL_USAGE;
     numapool_config_init(&asked);
-    if (npi_config_edit_begin(&arguments.edit, &asked) != NUMAPOOL_OK)
+    if (argp.options == NULL || npi_config_edit_begin(&arguments.edit, &asked) != NUMAPOOL_OK)
         tool_complain("out of memory");
     else if (argp_parse(&argp, argc, argv, 0, NULL, &arguments) == 0)
         status = with(&arguments, &asked);

@@ -22,6 +22,8 @@ struct tool_command {
 };
 
 /* The subcommands. */
+int tool_plan(int argc, char **argv);
+int tool_check(int argc, char **argv);
 int tool_simulate(int argc, char **argv);
 int tool_report(int argc, char **argv); /* only where libjansson is */
 
