@@ -61,7 +61,6 @@ static void find_widths(const struct columns *table, unsigned widths[COLUMNS_MAX
         unsigned widest = table->column_count;
         for (unsigned c = 0; c < table->column_count; c++)
             if (table->columns[c].breaks && widths[c] > NARROW &&
-                widths[c] > strlen(table->columns[c].head) &&
                 (widest == table->column_count || widths[c] > widths[widest]))
                 widest = c;
         if (widest == table->column_count)
@@ -110,7 +109,8 @@ bool columns_print(struct columns *table, FILE *out)
         rest[c] = table->columns[c].head;
     if (fine) {
         (void)fputs(table->colour ? "\033[1m" : "", out);
-        (void)print_line(table, out, widths, rest);
+        while (print_line(table, out, widths, rest)) {
+        }
         (void)fputs(table->colour ? "\033[0m" : "", out);
     }
     for (unsigned i = 0; fine && i + table->column_count <= table->cell_count;

@@ -124,52 +124,90 @@ static void paint_cpus(hwloc_topology_t topology, const struct npi_plan *plan)
         paint(package, "#f6f1e4"); /* by default the green that a shard may have */
 }
 
+/* Who lives in a node's memory; false: no shard. */
+static bool dwellers(const struct npi_plan *plan, unsigned os_index, unsigned *first,
+                     unsigned *count)
+{
+    *count = 0;
+    for (unsigned i = 0; i < plan->shard_count; i++)
+        if (plan->nodes[plan->shards[i].node].os_index == os_index && (*count)++ == 0)
+            *first = i;
+    return *count > 0;
+}
+
+static bool is_planned(const struct npi_plan *plan, unsigned os_index)
+{
+    for (unsigned i = 0; i < plan->node_count; i++)
+        if (plan->nodes[i].os_index == os_index)
+            return true;
+    return false;
+}
+
 static void paint_memory(hwloc_topology_t topology, const struct npi_plan *plan)
 {
     for (hwloc_obj_t memory = NULL;
          (memory = hwloc_get_next_obj_by_type(topology, HWLOC_OBJ_NUMANODE, memory)) != NULL;) {
         char label[64] = "unused memory";
-        for (unsigned i = 0; i < plan->node_count; i++) {
-            const struct npi_plan_node *node = &plan->nodes[i];
-            unsigned first, count;
-            if (node->os_index != memory->os_index)
-                continue;
-            npi_plan_shards_of(plan, i, &first, &count);
+        unsigned first = 0, count = 0;
+        if (dwellers(plan, memory->os_index, &first, &count)) {
+            int length = snprintf(label, sizeof label, "memory of s%u", first);
             if (count > 1)
-                (void)snprintf(label, sizeof label, "memory of s%u to s%u", first,
-                               first + count - 1);
-            else
-                (void)snprintf(label, sizeof label, "memory of s%u", first);
+                (void)snprintf(label + length, sizeof label - (size_t)length, " and %u more",
+                               count - 1);
             paint_shard(memory, first, count > 1);
-        }
-        if (strcmp(label, "unused memory") == 0)
+        } else if (is_planned(plan, memory->os_index)) {
+            (void)snprintf(label, sizeof label, "memory on request"); /* numapool_alloc() */
+            paint(memory, "#ffffff");
+        } else {
             paint(memory, unused);
+        }
         name(memory, label);
     }
+}
+
+/* hwloc 2.9 leaves a group without sets that takes the place of an equal one, and then falls over it. */
+static hwloc_obj_t find_group(hwloc_topology_t topology, hwloc_const_bitmap_t cpus)
+{
+    int depths = hwloc_topology_get_depth(topology);
+    for (int depth = 1; depth < depths; depth++) {
+        if (hwloc_get_depth_type(topology, depth) != HWLOC_OBJ_GROUP)
+            continue;
+        for (hwloc_obj_t group = NULL;
+             (group = hwloc_get_next_obj_by_depth(topology, depth, group)) != NULL;)
+            if (hwloc_bitmap_isequal(group->cpuset, cpus))
+                return group;
+    }
+    return NULL;
+}
+
+static hwloc_obj_t insert_group(hwloc_topology_t topology, hwloc_const_bitmap_t cpus)
+{
+    hwloc_obj_t box = hwloc_topology_alloc_group_object(topology);
+    if (box == NULL)
+        return NULL;
+    box->cpuset = hwloc_bitmap_dup(cpus);
+    box->attr->group.dont_merge = 1;
+    return hwloc_topology_insert_group_object(topology, box);
 }
 
 /* A box around a shard, where its CPUs are a part of the machine's tree; else colours have to do. */
 static void frame_shard(hwloc_topology_t topology, const struct npi_plan *plan, unsigned index)
 {
     const struct npi_cpuset *cpus = &plan->shards[index].owned_cpus;
-    hwloc_obj_t box = hwloc_topology_alloc_group_object(topology);
     hwloc_bitmap_t set = hwloc_bitmap_alloc();
     char label[40];
-    if (box == NULL || set == NULL) {
-        if (set != NULL)
-            hwloc_bitmap_free(set);
-        return; /* so little memory is left that what follows will say so; the box dies with the tree */
-    }
-    for (int id = npi_cpuset_next(cpus, -1); id >= 0; id = npi_cpuset_next(cpus, id))
+    for (int id = npi_cpuset_next(cpus, -1); set != NULL && id >= 0; id = npi_cpuset_next(cpus, id))
         (void)hwloc_bitmap_set(set, (unsigned)id);
-    box->cpuset = set;
-    box->attr->group.dont_merge = 1;
-    box = hwloc_topology_insert_group_object(topology, box);
-    if (box == NULL || box->type != HWLOC_OBJ_GROUP)
-        return;
-    (void)snprintf(label, sizeof label, "shard %u", index);
-    name(box, label);
-    paint_shard(box, index, true);
+    hwloc_obj_t box = set != NULL ? find_group(topology, set) : NULL;
+    if (box == NULL && set != NULL)
+        box = insert_group(topology, set);
+    if (box != NULL && box->type == HWLOC_OBJ_GROUP) {
+        (void)snprintf(label, sizeof label, "shard %u", index);
+        name(box, label);
+        paint_shard(box, index, true);
+    }
+    if (set != NULL)
+        hwloc_bitmap_free(set);
 }
 
 /* A line that may be part of XML and of a command line, whatever a machine is called. */

@@ -188,8 +188,8 @@ static bool print_shards(const struct plan_view *view, FILE *out)
     static const struct column heads[] = {
         {"shard", true, false},
         {"node", true, false},
-        {"CPUs of workers", false, true},
-        {"of callers", false, true},
+        {"workers on", false, true},
+        {"callers on", false, true},
         {"starts", true, false},
         {"least", true, false},
         {"most", true, false},
@@ -291,10 +291,12 @@ bool plan_print(const struct plan_view *view, FILE *out)
     done = done && print_nodes(view, out);
     (void)fputc('\n', out);
     done = done && print_shards(view, out);
-    (void)fputs(
-        "       (workers at the start, never lent to other shards, and while all others are "
-        "idle)\n\n",
-        out);
+    columns_wrap(
+        out,
+        "(starts, least, most: workers at the start, never lent to other shards, while all "
+        "others are idle)",
+        0, line_width(out));
+    (void)fputc('\n', out);
     print_reasons(view, out);
     if (plan->note_count > 0)
         (void)fputc('\n', out);

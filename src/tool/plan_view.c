@@ -44,9 +44,9 @@ static bool deal(struct plan_view *view)
     if (done)
         npi_balance(&params, budget, shards, count, scratch, quota, reach, &result);
     for (unsigned i = 0; done && i < count; i++) {
+        uint32_t most = plan->shards[i].workers_max, least = shards[i].min_workers;
         view->parts[i].quota_workers = quota[i];
-        view->parts[i].least_workers = shards[i].min_workers;
-        uint32_t most = plan->shards[i].workers_max;
+        view->parts[i].least_workers = most != 0 && most < least ? most : least;
         view->parts[i].most_workers = most != 0 && most < reach[i] ? most : reach[i];
         view->parts[i].start_workers = npi_scale_limit(shards[i].cap_workers, quota[i]);
     }
