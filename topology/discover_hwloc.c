@@ -1,5 +1,5 @@
 /*
- * From hwloc's tree to the plain machine model. The only file that includes hwloc.h.
+ * From hwloc's tree to the plain machine model. The only file of the library that includes hwloc.h.
  * It judges nothing: which node becomes a home is the planner's business.
  *
  * The caller's affinity is never touched (DONT_CHANGE_BINDING), no I/O devices and no instruction

@@ -1,59 +1,16 @@
 #!/usr/bin/env python3
-"""numapool plan and check from outside: plan_test.py CASE PROGRAM ROOT [HELPER]. Exit 77 with a reason:
-skipped."""
+"""numapool plan from outside; see command.py."""
 
 import glob
 import json
 import os
 import pty
 import re
-import shutil
+import shlex
 import subprocess
-import sys
-import tempfile
-import xml.etree.ElementTree
 
-case, program, root = sys.argv[1:4]
-work = tempfile.mkdtemp(prefix="plan_test.")
-FOUR = "pack:4 [numa] core:16 pu:2"
-CACHES = "pack:2 [numa(memory=8GB)] l3:2 core:4 pu:2"
-
-
-def skip(reason):
-    print("skipped: " + reason)
-    sys.exit(77)
-
-
-def clean():
-    return {name: value for name, value in os.environ.items()
-            if not name.startswith(("NUMAPOOL_", "HWLOC_"))}
-
-
-def run(command, *arguments, expect=0, **environment):
-    result = subprocess.run([program, command, *arguments], capture_output=True, text=True, cwd=work,
-                            env={**clean(), **environment}, timeout=100)
-    assert result.returncode == expect, (arguments, result)
-    assert (result.stderr == "") == (expect == 0 or command == "check" and expect == 1), result
-    return result
-
-
-def plan(*arguments, **environment):
-    return json.loads(run("plan", *arguments, "--json", **environment).stdout)
-
-
-def write(name, text):
-    with open(os.path.join(work, name), "w", encoding="utf-8") as f:
-        f.write(text)
-    return name
-
-
-def members(text):
-    """Of a list, strides included."""
-    found = []
-    for item in filter(None, text.split(",")):
-        first, last, step = re.fullmatch(r"(\d+)(?:-(\d+))?(?::(\d+))?", item).groups()
-        found += range(int(first), int(last or first) + 1, int(step or 1))
-    return found
+from command import CACHES, FOUR, clean, helpers, main, members, plan, program, root, run
+from command import run_into_full, work, write
 
 
 def setting(page, name, group="pool"):
@@ -130,6 +87,16 @@ def test_text():
         if all(len(s["cpus"]) < 12 for s in shards):  # else they go over several lines
             assert [(members(r[2]), members(r[3])) for r in rows] == [
                 (members(s["cpus"]), members(s["callers"])) for s in shards], (arguments, rows)
+
+
+def test_readme():
+    """The example of the README is what the command prints."""
+    with open(root + "/README.md", encoding="utf-8") as f:
+        line, block = re.search(r"(?m)^    \$ numapool (plan .*)\n((?:    .*\n|\n)+)", f.read()).groups()
+    shown = [text[4:] for text in block.rstrip().splitlines()]
+    printed = run(*shlex.split(line)).stdout.rstrip().splitlines()
+    assert [re.sub(r"stand on \d+ here", "", text) for text in printed] == [
+        re.sub(r"stand on \d+ here", "", text) for text in shown]
 
 
 def test_conf():
@@ -217,7 +184,7 @@ def test_explain():
 
 def test_agrees():
     """What a pool really begins with is what the plan says."""
-    helper = sys.argv[4]
+    helper = helpers[0]
     machines = [None]
     # A described machine of more CPUs than there are here has its capacity scaled to this one.
     if len(os.sched_getaffinity(0)) >= 2:
@@ -225,7 +192,9 @@ def test_agrees():
     for machine in machines:
         for more in [{}, {"NUMAPOOL_MODE": "fixed", "NUMAPOOL_WORKERS_MAX": "7"},
                      {"NUMAPOOL_WORKERS_MAX": "1"}, {"NUMAPOOL_QUEUE_TASKS": "777"}]:
-            environment = {**({"NUMAPOOL_MACHINE": machine} if machine else {}), **more}
+            # A second until anything is measured.
+            environment = {"NUMAPOOL_TICK": "1s", **({"NUMAPOOL_MACHINE": machine} if machine else {}),
+                           **more}
             facts = json.loads(subprocess.run([helper], env={**clean(), **environment}, check=True,
                                               capture_output=True, text=True, timeout=60).stdout)
             page = plan(**environment)
@@ -234,75 +203,8 @@ def test_agrees():
                 assert fact == {key: shard[key] for key in fact}, (environment, fact, shard)
 
 
-def expected_of(path):
-    with open(path[:-len(".conf")] + ".expected", encoding="utf-8") as f:
-        return f.read()
-
-
-def test_check():
-    bad = sorted(glob.glob(root + "/tests/badconf/*.conf"))
-    assert len(bad) >= 100
-    for path in bad:
-        shutil.copy(path, work)
-        name = os.path.basename(path)
-        assert run("check", name, expect=1).stdout == expected_of(path), path
-
-    # Several at once, and as JSON.
-    names = ["everything.conf", "list-gap.conf", "plan-expect.conf"]
-    good = write("good.conf", 'version = 1;\npool = { machine = "pack:2 [numa] core:2 pu:1"; };\n')
-    text = run("check", names[0], good, *names[1:], expect=1).stdout
-    parts = [expected_of(root + "/tests/badconf/" + name) for name in names]
-    fine = "good.conf: fine, 2 shards on 2 nodes of pack:2 [numa] core:2 pu:1\n"
-    assert text == parts[0] + fine + parts[1] + parts[2], text
-    page = json.loads(run("check", "--json", *names, good, expect=1).stdout)
-    assert page["fine"] is False
-    assert [f["path"] for f in page["files"]] == names + [good]
-    for found, part in zip(page["files"], parts + [""], strict=True):
-        lines = part.splitlines()
-        assert found["mistake_count"] == len(found["mistakes"]) == len(lines), found
-        assert found["fine"] == (not lines) and found["readable"]
-        for mistake, line in zip(found["mistakes"], lines, strict=True):
-            place = found["path"] + ":" + str(mistake["line"]) + ": "
-            place += mistake["setting"] + ": " if mistake["setting"] else ""
-            assert line == place + mistake["what"], (line, mistake)
-    assert page["files"][3]["shard_count"] == 2
-
-    # More mistakes than fit struct numapool_error.
-    write("many.conf", "version = 1;\npool = {\n" + "".join("  nonsense%d = 1;\n" % i for i in range(300))
-          + "};\n")
-    lines = run("check", "many.conf", expect=1).stdout.splitlines()
-    assert len(lines) == 300, len(lines)
-    assert [line.split(":")[1] for line in lines] == [str(i) for i in range(3, 303)]
-    write("more.conf", "version = 1;\npool = {\n" + "".join("  n%d = 1;\n" % i for i in range(1500))
-          + "};\n")
-    lines = run("check", "more.conf", expect=1).stdout.splitlines()
-    assert len(lines) == 1001 and lines[-1] == "more.conf: and 500 more mistakes", lines[-1]
-
-
-def test_fits():
-    """Ready-made files on their machines and on others; the environment says nothing about a file."""
-    configs = {"one-socket": "pack:1 [numa] l3:1 core:16 pu:2",
-               "two-sockets-smt": "pack:2 [numa] l3:1 core:16 pu:2",
-               "epyc-nps4": "pack:2 numa:4 l3:4 core:4 pu:2",
-               "four-sockets-reserved": "pack:4 [numa] l3:1 core:16 pu:1",
-               "container": "pack:1 [numa] core:8 pu:1"}
-    files = sorted(glob.glob(root + "/topology/configs/*.conf"))
-    assert {os.path.basename(f)[:-5] for f in files} == set(configs)
-    for path in files:
-        machine = configs[os.path.basename(path)[:-5]]
-        text = run("check", "--machine", machine, path, NUMAPOOL_TICK="nonsense").stdout
-        assert re.fullmatch(re.escape(path) + r": fine, \d+ shards? on \d+ nodes? of .*\n", text), text
-        run("plan", path, "--machine", machine)
-    text = run("check", "--machine", "pack:3 [numa] core:2 pu:1",
-               root + "/topology/configs/two-sockets-smt.conf", expect=1).stdout
-    assert text.count("the file is for a machine with 2, this one has 3") == 2, text
-    text = run("check", "--no-machine", *files).stdout
-    assert text == "".join(f + ": fine\n" for f in files), text
-
-
 def test_mistakes():
     """Whatever is asked wrongly: 2, a sentence that names the place, nothing on standard output."""
-    good = write("good.conf", 'version = 1;\npool = { machine = "pack:2 [numa] core:2 pu:1"; };\n')
     write("bad.conf", "version = 1;\npool = { tick = 5; reserve = \"x\"; };\n")
     with open(os.path.join(work, "binary.conf"), "wb") as f:
         f.write(b"\x7fELF\0\0\1")
@@ -344,30 +246,9 @@ def test_mistakes():
         result = run("plan", expect=2, **{variable: "nonsense"})
         assert sentence in result.stderr and result.stdout == "", result
 
-    for arguments, sentence in [([], "which file?"),
-                                (["--machine", "nonsense", good], "--machine"),
-                                (["--machine", FOUR, "--no-machine", good], "contradict"),
-                                (["--tick=1s", good], "unrecognized option")]:
-        result = run("check", *arguments, expect=2)
-        assert sentence in result.stderr and result.stdout == "", (arguments, result)
-
-    def check(*files):
-        result = subprocess.run([program, "check", *files], capture_output=True, text=True, cwd=work,
-                                env=clean(), timeout=100)
-        assert result.stderr == "", result
-        return result.returncode, result.stdout
-    assert check("nothing.conf", good) == (
-        2, "nothing.conf: the file cannot be opened: No such file or directory\n"
-           "good.conf: fine, 2 shards on 2 nodes of pack:2 [numa] core:2 pu:1\n")
-    assert check("bad.conf", work)[0] == 2
-    assert check("binary.conf")[0] == check("open.conf")[0] == check("bad.conf", good)[0] == 1
-
     # A page that cannot be written whole is not a page.
-    for arguments in [["plan", "--json"], ["plan", "--conf"], ["plan"], ["check", good],
-                      ["check", "--json", good]]:
-        with open("/dev/full", "w", encoding="utf-8") as full:
-            result = subprocess.run([program, *arguments], stdout=full, stderr=subprocess.PIPE, text=True,
-                                    cwd=work, env=clean(), timeout=100)
+    for arguments in [["--json"], ["--conf"], []]:
+        result = run_into_full("plan", *arguments)
         assert result.returncode == 2 and "No space left" in result.stderr, result
 
 
@@ -400,93 +281,4 @@ def test_terminal():
     assert "\033" not in run(*arguments).stdout
 
 
-def test_picture():
-    if shutil.which("lstopo") is None:
-        skip("no lstopo, which draws")
-    for arguments, count, grey in [(["--machine", FOUR], 4, False),
-                                   (["--machine", CACHES, "--shards", "l3", "--reserve", "0"], 4, False),
-                                   (["--machine", root + "/tests/machines/cpus-offline.xml"], 3, True)]:
-        path = os.path.join(work, "plan.svg")
-        text = run("plan", *arguments, "--svg", path).stdout
-        assert "one per" in text
-        with open(path, encoding="utf-8") as f:
-            source = f.read()
-        tree = xml.etree.ElementTree.fromstring(source)
-        assert tree.tag.endswith("svg")
-        assert re.fullmatch(r"[\d ]+", tree.get("viewBox")), tree.get("viewBox")
-        assert run("plan", *arguments, "--svg", "-").stdout == source
-        shards = plan(*arguments)["shards"]
-        assert len(shards) == count
-        words = [e.text for e in tree.iter() if e.tag.endswith("text")]
-        fills = [e.get("fill") for e in tree.iter() if e.tag.endswith("rect")]
-        for s in shards:
-            rgb = "rgb(%d,%d,%d)" % tuple(bytes.fromhex(s["colour"][1:]))
-            workers = [w for w in words if w.startswith("s%d worker P#" % s["index"])]
-            assert sorted(int(w.split("#")[1]) for w in workers) == members(s["cpus"]), workers
-            callers = [w for w in words if w.startswith("s%d caller P#" % s["index"])]
-            assert len(workers) + len(callers) == len(members(s["callers"]))
-            assert fills.count(rgb) >= len(workers), (rgb, fills)
-            assert "shard %d" % s["index"] in words or count == 3, words
-        assert ("rgb(200,200,200)" in fills) == grey, fills
-
-    # Every machine there is; a shard on CPUs that another group of the tree has already.
-    for path in sorted(glob.glob(root + "/tests/machines/*.xml")):
-        picture = run("plan", "--machine", path, "--shards", "l3", "--svg", "-").stdout
-        words = [e.text for e in xml.etree.ElementTree.fromstring(picture).iter()]
-        workers = [re.fullmatch(r"s(\d+) worker P#(\d+)", str(w)) for w in words]
-        assert sorted((int(w[1]), int(w[2])) for w in workers if w) == sorted(
-            (s["index"], cpu) for s in plan("--machine", path, "--shards", "l3")["shards"]
-            for cpu in members(s["cpus"])), path
-
-    # Signs that mean something in XML or to a shell, and a name that looks like an option.
-    strange = os.path.join(work, "-x <&\"';$(touch hit) .xml")
-    shutil.copy(root + "/tests/machines/snc2.xml", strange)
-    for machine in [strange, "./" + os.path.basename(strange)]:
-        run("plan", "--machine", machine, "--svg", "strange.svg")
-        xml.etree.ElementTree.parse(os.path.join(work, "strange.svg"))
-    assert not os.path.exists(os.path.join(work, "hit"))
-
-    ascii_art = run("plan", "--machine", "pack:2 [numa] core:2 pu:1", "--ascii", "-",
-                    "--no-environment").stdout
-    assert "s1 worker P#3" in ascii_art and "memory of s1" in ascii_art, ascii_art
-    # hwloc's variables are for its own programs.
-    again = run("plan", "--machine", "pack:2 [numa] core:2 pu:1", "--ascii", "-",
-                HWLOC_SYNTHETIC="pu:3", HWLOC_XMLFILE="/nonexistent").stdout
-    assert again == ascii_art
-
-    # A PNG, or how to get one.
-    result = subprocess.run([program, "plan", "--machine", FOUR, "--png", "plan.png"], cwd=work,
-                            capture_output=True, text=True, env=clean(), timeout=100)
-    if result.returncode == 0:
-        with open(os.path.join(work, "plan.png"), "rb") as f:
-            assert f.read(8) == b"\x89PNG\r\n\x1a\n"
-    else:
-        assert "apt install hwloc " in result.stderr, result
-        assert not os.path.exists(os.path.join(work, "plan.png"))
-
-    run("plan", "--machine", FOUR, "--svg", "/nonexistent/x.svg", expect=2)
-
-
-def test_lstopo():
-    """lstopo that is missing, fails, or draws nothing: said so, and a picture that was there stays."""
-    old = os.path.join(work, write("plan.svg", "the picture before"))
-    result = run("plan", "--machine", FOUR, "--svg", old, expect=2, PATH=work)
-    assert "apt install hwloc-nox" in result.stderr, result
-    for script, sentence in [("echo 'no such thing' >&2; exit 3", "exit status 3): no such thing"),
-                             ("exit 0", "lstopo drew nothing"),
-                             ("printf half; kill -9 $$", "lstopo did not finish"),
-                             ("echo 'file format not supported' >&2; exit 1", "exit status 1")]:
-        with open(os.path.join(work, "lstopo"), "w", encoding="utf-8") as f:
-            f.write("#!/bin/sh\ncat >/dev/null\n" + script + "\n")
-        os.chmod(f.name, 0o755)
-        result = run("plan", "--machine", FOUR, "--svg", old, expect=2,
-                     PATH=work + ":" + os.environ["PATH"])
-        assert sentence in result.stderr and old in result.stderr, result
-        with open(old, encoding="utf-8") as f:
-            assert f.read() == "the picture before"
-
-
-try:
-    globals()["test_" + case]()
-finally:
-    shutil.rmtree(work, ignore_errors=True)
+main(globals())
