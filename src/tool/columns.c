@@ -49,11 +49,12 @@ static size_t piece(const char *text, size_t width)
 static void find_widths(const struct columns *table, unsigned widths[COLUMNS_MAX])
 {
     unsigned total = 0;
-    for (unsigned c = 0; c < table->column_count; c++)
+    for (unsigned c = 0; c < table->column_count; c++) {
         widths[c] = (unsigned)strlen(table->columns[c].head);
-    for (unsigned i = 0; i < table->cell_count; i++) {
-        unsigned c = i % table->column_count, length = (unsigned)strlen(table->cells[i]);
-        widths[c] = length > widths[c] ? length : widths[c];
+        for (unsigned i = c; i < table->cell_count; i += table->column_count) {
+            unsigned length = (unsigned)strlen(table->cells[i]);
+            widths[c] = length > widths[c] ? length : widths[c];
+        }
     }
     for (unsigned c = 0; c < table->column_count; c++)
         total += widths[c] + (c > 0 ? GAP : 0);

@@ -4,6 +4,7 @@
 #include "api/config.h"
 #include "tool/setting_options.h"
 #include "tool/tool.h"
+#include "topology/text.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -16,37 +17,16 @@ bool layers_init(struct layers *layers)
     return layers->said != NULL;
 }
 
-static void forget(struct layers_said *said)
-{
-    for (unsigned i = 0; i < said->count; i++)
-        free(said->where[i]);
-    free(said->where);
-}
-
 void layers_fini(struct layers *layers)
 {
     npi_plan_free(layers->plan);
     numapool_config_fini(&layers->asked);
     for (unsigned i = 0; layers->said != NULL && i < npi_setting_count; i++)
-        forget(&layers->said[i]);
-    forget(&layers->shard_list);
+        npi_notes_free(layers->said[i].where, layers->said[i].count);
+    npi_notes_free(layers->shard_list.where, layers->shard_list.count);
     free(layers->said);
     (void)npi_mistakes_report(&layers->mistakes, NULL);
     *layers = (struct layers){0};
-}
-
-static bool remember(struct layers_said *said, const char *where)
-{
-    char **longer = realloc(said->where, (said->count + 1) * sizeof *longer);
-    char *copy = strdup(where);
-    if (longer != NULL)
-        said->where = longer;
-    if (longer == NULL || copy == NULL) {
-        free(copy);
-        return false;
-    }
-    longer[said->count++] = copy;
-    return true;
 }
 
 static void told(void *arg, const struct npi_setting *setting, const char *where)
@@ -54,7 +34,7 @@ static void told(void *arg, const struct npi_setting *setting, const char *where
     struct layers *layers = arg;
     struct layers_said *said =
         setting != NULL ? &layers->said[setting - npi_settings] : &layers->shard_list;
-    if (!remember(said, where))
+    if (!npi_notes_add(&said->where, &said->count, "%s", where))
         layers->mistakes.no_memory = true;
 }
 

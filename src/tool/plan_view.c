@@ -29,8 +29,8 @@ static bool deal(struct plan_view *view)
     struct npi_balance_result result;
     struct npi_balance_shard *shards = calloc(count, sizeof *shards);
     struct npi_balance_scratch *scratch = calloc(count, sizeof *scratch);
-    uint32_t *quota = calloc(2u * count, sizeof *quota), *reach = quota + count;
-    bool done = shards != NULL && scratch != NULL && quota != NULL;
+    uint32_t *quota = calloc(count, sizeof *quota), *reach = calloc(count, sizeof *reach);
+    bool done = shards != NULL && scratch != NULL && quota != NULL && reach != NULL;
     npi_config_params(view->config, &params);
     for (unsigned i = 0; done && i < count; i++) {
         double cpus = cpus_of(plan, i);
@@ -53,6 +53,7 @@ static bool deal(struct plan_view *view)
     free(shards);
     free(scratch);
     free(quota);
+    free(reach);
     return done;
 }
 

@@ -21,10 +21,15 @@ def test_check():
     assert len(bad) >= 100
     for path in bad:
         shutil.copy(path, work)
-        name = os.path.basename(path)
-        assert run("check", name, expect=1).stdout == expected_of(path), path
+    said = run("check", *map(os.path.basename, bad), expect=1).stdout.splitlines(keepends=True)
+    for path in bad:
+        lines = [line for line in said if line.startswith(os.path.basename(path) + ":")]
+        assert "".join(lines) == expected_of(path), (path, lines)
+    assert "".join(said) == "".join(map(expected_of, bad))
+    for path in bad[::20]:
+        assert run("check", os.path.basename(path), expect=1).stdout == expected_of(path), path
 
-    # Several at once, and as JSON.
+    # Good ones between them, and as JSON.
     names = ["everything.conf", "list-gap.conf", "plan-expect.conf"]
     good = write("good.conf", 'version = 1;\npool = { machine = "pack:2 [numa] core:2 pu:1"; };\n')
     text = run("check", names[0], good, *names[1:], expect=1).stdout
