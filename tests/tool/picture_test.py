@@ -96,5 +96,17 @@ def test_lstopo():
         with open(old, encoding="utf-8") as f:
             assert f.read() == "the picture before"
 
+    # What it is given: the machine as XML, and an environment without hwloc's own variables.
+    with open(os.path.join(work, "lstopo"), "w", encoding="utf-8") as f:
+        f.write("#!/bin/sh\ncat >given.xml; env >given.env; echo drawn\n")
+    run("plan", "--machine", FOUR, "--svg", old, PATH=work + ":" + os.environ["PATH"],
+        HWLOC_XML_VERBOSE="1", HWLOC_COMPONENTS="-xml")
+    with open(os.path.join(work, "given.env"), encoding="utf-8") as f:
+        assert "HWLOC" not in f.read()
+    given = xml.etree.ElementTree.parse(os.path.join(work, "given.xml"))
+    assert sum(o.get("type") == "PU" for o in given.iter("object")) == 128
+    with open(old, encoding="utf-8") as f:
+        assert f.read() == "drawn\n"
+
 
 main(globals())
