@@ -86,15 +86,16 @@ static char *describe_memory(const struct plan_view *view)
         "preferred on the shard's node", "bound to the shard's node", "where it is first touched"};
     static const char *const pages[] = {"huge pages where the kernel offers them", "small pages",
                                         "pages of 2 MiB", "pages of 1 GiB"};
-    const struct numapool_placement *placement = view->config->placement;
+    /* Of a described machine as it will be there: here nothing is bound. */
+    int policy =
+        view->plan->live ? (int)view->plan->memory_policy : view->config->placement->memory_policy;
     const struct npi_setting *memory = npi_setting_find(NPI_GROUP_POOL, "memory");
     struct npi_text text = {0};
     if (view->plan->live || view->layers->said[memory - npi_settings].count > 0)
         npi_text_add_bytes(&text, view->config->memory_bytes);
     else
         npi_text_add(&text, "a quarter of what is free");
-    npi_text_add(&text, " for tasks, %s, %s", policies[placement->memory_policy],
-                 pages[view->plan->pages]);
+    npi_text_add(&text, " for tasks, %s, %s", policies[policy], pages[view->plan->pages]);
     return npi_text_take(&text);
 }
 
@@ -258,9 +259,9 @@ static bool print_head(const struct plan_view *view, FILE *out)
     char *sources = list_sources(view->layers), *memory = describe_memory(view);
     char *machine = npi_text_format("%s: %s", plan->source, plan->machine);
     char *pool = npi_text_format(
-        "\"%s\", %s; at most %u tasks run at once and %" PRIu64 " wait; %u threads are kept",
+        "\"%s\", %s; at most %u tasks run at once and %" PRIu64 " wait; %u thread%s kept",
         config->name, config->mode == NUMAPOOL_FIXED ? "fixed" : "adaptive", config->workers_max,
-        config->queue_tasks, config->workers_min);
+        config->queue_tasks, config->workers_min, config->workers_min == 1 ? " is" : "s are");
     char *shards = npi_text_format("%u, %s", plan->shard_count,
                                    plan->discovery_failed ? "as nothing is known of the machine"
                                    : plan->shards_by < 0  ? "as listed one by one"

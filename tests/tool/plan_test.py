@@ -175,6 +175,10 @@ def test_explain():
     assert plan(first, third)["pool"]["shards_by"] == "list"
     assert plan(first, third, "--shards", "single")["pool"]["shards_by"] == "single"
 
+    # Nothing said at all.
+    for arguments in [[], ["--explain"], ["--conf"], ["--json"]]:
+        run("plan", "--no-environment", *arguments)
+
     # Without the environment; and variables that are empty or somebody else's.
     page = plan(first, "--no-environment", NUMAPOOL_TICK="30ms", NUMAPOOL_NONSENSE="1")
     assert setting(page, "tick")["said_by"] == ["first.conf:3"]
