@@ -22,6 +22,7 @@ static const char *const shards_words[] = {"node", "l3", "package", "single", NU
 static const char *const pinning_words[] = {"shard", "cpu", "none", NULL};
 static const char *const smt_words[] = {"one", "all", NULL};
 static const char *const mode_words[] = {"adaptive", "fixed", NULL};
+static const char *const stats_page_words[] = {"on", "off", NULL};
 static const char *const cpu_kind_words[] = {"any", "fastest", NULL};
 static const char *const quota_words[] = {"follow", "ignore", NULL};
 static const char *const missing_words[] = {"warn", "fail", NULL};
@@ -128,6 +129,12 @@ const struct npi_setting npi_settings[] = {
      .may_be_off = true,
      .default_text = "\"10s\"",
      .help = "a worker that is in one task for longer is counted and named in the log"},
+    {.name = "stats_page",
+     IN_CONFIG(stats_page),
+     .kind = NPI_SETTING_WORD,
+     .words = stats_page_words,
+     .default_text = "\"on\"",
+     .help = "other processes of the user may read the pool's statistics (numapool top, stat)"},
     {.name = "stack",
      IN_CONFIG(stack_bytes),
      .kind = NPI_SETTING_BYTES,

@@ -140,6 +140,12 @@ enum numapool_mode {
     NUMAPOOL_FIXED = 1,    /* nobody: each shard runs its equal part of workers_max */
 };
 
+/** Whether other processes of the user may read the pool's statistics (stats_page.h). */
+enum numapool_stats_page {
+    NUMAPOOL_STATS_PAGE_ON = 0, /* numapool top and numapool stat find the pool (default) */
+    NUMAPOOL_STATS_PAGE_OFF = 1,
+};
+
 /** Severity of a log line. */
 enum numapool_log_level {
     NUMAPOOL_LOG_ERROR = 0,
@@ -201,7 +207,10 @@ struct numapool_config {
                              tasks_stuck) and named in the log with the task's function, and again
                              ever more seldom; default 10 s, 10 ms to 24 h, or OFF */
 
-    uint64_t reserved[7]; /* 0 */
+    int stats_page; /* enum numapool_stats_page */
+    int spare;      /* 0 */
+
+    uint64_t reserved[6]; /* 0 */
 };
 
 /** Sets every field to its default. NULL is ignored. */

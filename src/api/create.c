@@ -7,6 +7,7 @@
 #include "api/pool.h"
 #include "flow/control.h"
 #include "flow/pool.h"
+#include "flow/stats_page.h"
 #include "flow/worker.h"
 #include "os/os.h"
 #include "topology/placement.h"
@@ -92,6 +93,7 @@ void npi_pool_free(struct numapool *pool)
     free(pool->balancer.reach);
     (void)pthread_mutex_destroy(&pool->balancer.lock);
     free(pool->routes);
+    npi_stats_page_release(pool);
     npi_space_destroy(pool->space);
     npi_plan_free(pool->plan);
     if (pool->alive != NULL) {
@@ -214,8 +216,25 @@ static int build(struct numapool *pool, const struct numapool_config *config,
     return NUMAPOOL_OK;
 }
 
+/* A pool runs as well without one. */
+static void share_page(struct numapool *pool)
+{
+    if (pool->config.stats_page == NUMAPOOL_STATS_PAGE_OFF) {
+        return;
+    }
+    int failed = npi_stats_page_create(pool);
+    if (failed != 0) {
+        npi_pool_log(
+            pool, NUMAPOOL_LOG_WARNING,
+            "no stats page (%s): other processes, as numapool top, will not find this pool",
+            /* NOLINTNEXTLINE(concurrency-mt-unsafe): the text of a known number */
+            strerror(-failed));
+    }
+}
+
 static int start(struct numapool *pool, struct numapool_error *error)
 {
+    share_page(pool);
     for (unsigned i = 0; i < pool->shard_count; i++) {
         int failed = npi_control_start(pool->shards[i]);
         if (failed != 0) {
@@ -226,6 +245,7 @@ static int start(struct numapool *pool, struct numapool_error *error)
                              strerror(-failed));
         }
     }
+    npi_stats_page_show(pool);
     uint64_t denied = npi_a64_load_relaxed(&pool->bind_denied);
     if (denied != 0) {
         npi_pool_log(

@@ -3,6 +3,7 @@
 #include "api/pool.h"
 #include "flow/balancer.h"
 #include "flow/control.h"
+#include "flow/stats_page.h"
 #include "flow/worker.h"
 #include "os/os.h"
 
@@ -83,6 +84,7 @@ int numapool_drain(numapool *pool, uint64_t timeout_ns)
     uint64_t until = timeout_ns > UINT64_MAX - begin ? UINT64_MAX : begin + timeout_ns;
     uint32_t open = NPI_PHASE_OPEN;
     (void)npi_a32_cas_sc(&pool->phase, &open, NPI_PHASE_DRAINING); /* @pool-closed */
+    npi_stats_page_phase(pool, NUMAPOOL_PAGE_DRAINING);
     npi_pool_room_made(pool); /* submitters are told that it is closed now, not that it is full */
     if (!await_claims(pool, until)) {
         return NUMAPOOL_E_TIMEDOUT;
@@ -150,7 +152,12 @@ int numapool_destroy(numapool *pool)
     if (from_own_task(pool)) {
         return NUMAPOOL_E_DEADLOCK;
     }
+    npi_stats_page_phase(pool, NUMAPOOL_PAGE_CLOSED);
     npi_pool_stop(pool);
+    for (unsigned i = 0; i < pool->shard_count; i++) { /* who still has it mapped sees the end */
+        struct npi_control *control = pool->shards[i]->control;
+        npi_stats_page_publish_last(&control->publisher, pool->shards[i], control->tick.cpus);
+    }
     npi_pool_free(pool);
     return NUMAPOOL_OK;
 }
@@ -172,5 +179,6 @@ int numapool_set_budget(numapool *pool, unsigned workers_max)
     uint32_t least = pool->shard_count; /* a shard without a worker would never empty its queue */
     npi_a32_store_relaxed(&pool->budget, workers_max > least ? workers_max : least);
     npi_balancer_apply_budget(pool);
+    npi_stats_page_outdated(pool);
     return NUMAPOOL_OK;
 }

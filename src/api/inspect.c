@@ -26,14 +26,8 @@ int numapool_distance(numapool *pool, size_t shard_a, size_t shard_b)
 void npi_inspect_shard(numapool *pool, unsigned index, struct numapool_shard_stats *stats,
                        struct npi_histogram_sum *wait, struct npi_histogram_sum *run)
 {
-    struct npi_shard *shard = pool->shards[index];
-    memset(stats, 0, sizeof *stats);
-    npi_stats_add(shard, stats, wait, run);
+    npi_stats_of(pool->shards[index], stats, wait, run);
     npi_stats_times(stats, wait, run);
-    stats->node = shard->node;
-    stats->node_os_index = pool->plan->nodes[shard->node].os_index;
-    stats->bytes_in_use = npi_space_in_use_of(pool->space, shard->node);
-    stats->bind_denied = 0; /* counted for the pool */
 }
 
 void npi_inspect_pool(numapool *pool, struct numapool_shard_stats *stats,
@@ -88,7 +82,7 @@ int numapool_shard_stats(numapool *pool, size_t shard, struct numapool_shard_sta
         return NUMAPOOL_E_FORKED;
     }
     struct numapool_shard_stats one;
-    struct npi_histogram_sum wait = {0}, run = {0};
+    struct npi_histogram_sum wait, run;
     npi_inspect_shard(pool, (unsigned)shard, &one, &wait, &run);
     return hand_out(stats, stats->struct_size, &one.node,
                     sizeof one - offsetof(struct numapool_shard_stats, node));

@@ -4,7 +4,7 @@
 
 #include "flow/pool.h"
 
-/* wait and run begin zeroed and return the merged histograms. */
+/* wait and run return the merged histograms; of the pool they begin zeroed. */
 void npi_inspect_shard(numapool *pool, unsigned index, struct numapool_shard_stats *stats,
                        struct npi_histogram_sum *wait, struct npi_histogram_sum *run);
 void npi_inspect_pool(numapool *pool, struct numapool_shard_stats *stats,

@@ -434,6 +434,7 @@ static void *control_main(void *arg)
             (void)npi_watchdog_look(&control->watchdog, shard, now_ns);
             now_ns = npi_clock_now_ns();
             next_tick_ns = rest(control, now_ns);
+            npi_stats_page_publish(&control->publisher, shard, control->tick.cpus, now_ns);
         }
         uint64_t wake_ns = next_tick_ns;
         if (control->retry_start_ns != 0 && control->retry_start_ns < wake_ns) {
@@ -447,6 +448,9 @@ static void *control_main(void *arg)
         if (idle) {
             npi_a32_store_sc(&shard->control_idle, 1); /* @control-idle */
             idle = nothing_to_do(shard);
+            if (idle) { /* whoever takes a task now wakes us, so nothing is missed */
+                npi_stats_page_publish_last(&control->publisher, shard, control->tick.cpus);
+            }
         }
         if (wake_ns != UINT64_MAX || idle) {
             (void)npi_park_wait(&shard->control_word, 0, wake_ns);
@@ -471,6 +475,7 @@ int npi_control_start(struct npi_shard *shard)
     control->shard = shard;
     npi_tick_init(&control->tick, shard);
     npi_tick_publish_first(&control->tick, shard);
+    npi_stats_page_publish(&control->publisher, shard, control->tick.cpus, npi_clock_now_ns());
 
     /* The kept workers first: a pool without a worker in each shard does not start at all. */
     for (uint32_t i = 0; i < shard->workers_kept; i++) {

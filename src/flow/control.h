@@ -1,7 +1,7 @@
 /*
  * A shard's control thread: starts workers when none sleeps, runs the tick while there is work, joins
  * threads that ended, gives memory back, puts pins back that the kernel took away, looks for workers
- * that do not get on.
+ * that do not get on, and publishes the shard's statistics.
  *
  * It runs on the shard's own CPUs and never on a submitter's time. When nothing has happened for a
  * while it stops all of that and sleeps without a date, so that an idle pool makes no wake-ups. A task
@@ -17,12 +17,14 @@
 
 #include "flow/balancer.h"
 #include "flow/shard.h"
+#include "flow/stats_page.h"
 #include "flow/watchdog.h"
 
 struct npi_control {
     struct npi_shard *shard;
     struct npi_tick tick;
     struct npi_watchdog watchdog;
+    struct npi_publisher publisher;
     pthread_t thread;
     bool started;
     npi_a32 stop;

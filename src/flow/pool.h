@@ -9,6 +9,7 @@
 #include "base/cacheline.h"
 #include "flow/shard.h"
 #include "memory/memory.h"
+#include "os/os.h"
 #include "policy/balance.h"
 #include "policy/params.h"
 #include "policy/route.h"
@@ -52,9 +53,10 @@ struct numapool {
     struct numapool_config config;           /* settled: every field has its value */
     char name[5];
     bool adaptive;
-    bool follows_quota;  /* cpu.max, also when it changes */
-    bool slices_granted; /* the kernel grants workers a short scheduler slice */
-    uint32_t budget_max; /* what worker slots were made for */
+    bool follows_quota;    /* cpu.max, also when it changes */
+    bool slices_granted;   /* the kernel grants workers a short scheduler slice */
+    struct npi_share page; /* flow/stats_page.h */
+    uint32_t budget_max;   /* what worker slots were made for */
 
     /* shared, seldom written */
     NPI_APART npi_a32 phase; /* enum npi_phase; sc: @pool-closed */

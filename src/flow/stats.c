@@ -4,6 +4,8 @@
 #include "flow/worker.h"
 #include "os/os.h"
 
+#include <string.h>
+
 /*
  * A task that is forwarded is accepted by its home: the home counts what its own submitters got in,
  * wherever it went.
@@ -72,10 +74,27 @@ void npi_stats_add(struct npi_shard *shard, struct numapool_shard_stats *stats,
     stats->threads_started += npi_a64_load_relaxed(&shard->threads_started);
     stats->threads_exited += npi_a64_load_relaxed(&shard->threads_exited);
 
-    for (uint32_t i = 0; wait != NULL && i < shard->times_count; i++) {
+    /* Workers have theirs from the first on; nobody has recorded in the others. */
+    uint32_t times = slots < shard->times_count ? slots : shard->times_count;
+    for (uint32_t i = 0; wait != NULL && i < times; i++) {
         npi_histogram_add(wait, &shard->times[i].wait);
         npi_histogram_add(run, &shard->times[i].run);
     }
+}
+
+void npi_stats_of(struct npi_shard *shard, struct numapool_shard_stats *stats,
+                  struct npi_histogram_sum *wait, struct npi_histogram_sum *run)
+{
+    const struct numapool *pool = shard->pool;
+    memset(stats, 0, sizeof *stats);
+    if (wait != NULL) {
+        memset(wait, 0, sizeof *wait);
+        memset(run, 0, sizeof *run);
+    }
+    npi_stats_add(shard, stats, wait, run);
+    stats->node = shard->node;
+    stats->node_os_index = pool->plan->nodes[shard->node].os_index;
+    stats->bytes_in_use = npi_space_in_use_of(pool->space, shard->node);
 }
 
 static uint64_t quantile_ns(const struct npi_histogram_sum *ticks, unsigned permille)
@@ -94,4 +113,31 @@ void npi_stats_times(struct numapool_shard_stats *stats, const struct npi_histog
     stats->run_p99_ns = quantile_ns(run, 990);
     stats->run_p999_ns = quantile_ns(run, 999);
     stats->run_max_ns = npi_clock_ticks_to_ns(run->max);
+}
+
+/* The bucket of a time: bounds as stats_page.h has them. */
+static unsigned bucket_of(uint64_t ns)
+{
+    if (ns < NUMAPOOL_PAGE_BOUND_NS(0)) {
+        return 0;
+    }
+    unsigned top = 63u ^ (unsigned)__builtin_clzll(ns);
+    uint64_t below =
+        (top - 10u) * 8 + (ns >> (top - 3u) & 7); /* the last bound that is not above it */
+    return below + 1 < NUMAPOOL_PAGE_BOUNDS ? (unsigned)below + 1 : NUMAPOOL_PAGE_BOUNDS;
+}
+
+void npi_stats_spread(const struct npi_histogram_sum *ticks, struct numapool_page_histogram *ns)
+{
+    memset(ns, 0, sizeof *ns);
+    ns->count = ticks->count;
+    ns->max_ns = npi_clock_ticks_to_ns(ticks->max);
+    for (size_t i = 0; i < NPI_HISTOGRAM_BUCKETS; i++) {
+        uint64_t count = ticks->bucket[i];
+        if (count != 0) {
+            uint64_t most_ns = npi_clock_ticks_to_ns(npi_histogram_upper(i));
+            ns->sum_ns += count * most_ns;
+            ns->bucket[bucket_of(most_ns)] += count;
+        }
+    }
 }

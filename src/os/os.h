@@ -109,6 +109,20 @@ int npi_pages_release(void *start, size_t bytes); /* the reservation itself */
 /* One page that reads as zero in a child of fork(): how a child is told apart. */
 int npi_pages_fork_mark(void **page);
 
+/* -------------------------------------------------------------------------------- share
+ * A range that other processes of this user may read: a memfd, which they find in /proc/PID/fd under
+ * its name. Zeroed, backed, its size sealed; nobody else can write it (Linux 5.1). A child of fork()
+ * has the descriptor and not the range.
+ */
+struct npi_share {
+    void *start; /* NULL = none */
+    size_t bytes;
+    int fd;
+    uint64_t device, inode; /* of fd, in case somebody closes what he does not know */
+};
+int npi_share_create(struct npi_share *share, const char *name, size_t bytes);
+void npi_share_release(struct npi_share *share); /* none is fine */
+
 /* ------------------------------------------------------------------------------ machine */
 /* Idle time of each CPU in a set since boot, summed, in ns; -ENOENT where the kernel does not tell.
    cpus as in topology/cpuset.h: words of 64 bits. */

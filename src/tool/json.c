@@ -50,7 +50,7 @@ static void begin_value(struct json *json, const char *key)
 {
     if (!json->first)
         (void)fputc(',', json->out);
-    if (json->depth > 0)
+    if (json->depth > 0 && !json->line)
         (void)fprintf(json->out, "\n%*s", (int)(2 * json->depth), "");
     json->first = false;
     if (key != NULL) {
@@ -70,7 +70,7 @@ static void begin(struct json *json, const char *key, char bracket)
 static void end(struct json *json, char bracket)
 {
     json->depth--;
-    if (!json->first)
+    if (!json->first && !json->line)
         (void)fprintf(json->out, "\n%*s", (int)(2 * json->depth), "");
     (void)fputc(bracket, json->out);
     json->first = false;

@@ -1,5 +1,5 @@
 /*
- * Writes JSON, one member a line, arrays of numbers on one. It keeps commas, indentation and
+ * Writes JSON, one member a line, arrays of numbers on one, or all of it on one. It keeps commas, indentation and
  * escapes right; whether objects are closed in order is the caller's affair.
  */
 #ifndef NPI_TOOL_JSON_H
@@ -13,6 +13,7 @@ struct json {
     FILE *out;
     unsigned depth;
     bool first; /* nothing was written into the innermost object or array */
+    bool line;  /* without line breaks but for the last */
 };
 
 /* In every function a NULL key means an element of an array, or the outermost value. */

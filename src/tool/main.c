@@ -19,6 +19,10 @@ static const struct tool_command commands[] = {
     {"report", "A page with pictures from measurements, or two runs compared", tool_report},
 #endif
     {"simulate", "Predicts what a pool does on a machine under a load", tool_simulate},
+    {"stat", "Prints the statistics of a running process's pools", tool_stat},
+#ifdef NUMAPOOL_TOOL_TOP
+    {"top", "Shows the pools of a running process, live", tool_top},
+#endif
     {NULL, NULL, NULL},
 };
 

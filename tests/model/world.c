@@ -238,6 +238,18 @@ void npi_usage_forget(struct npi_shard *shard)
     (void)shard;
 }
 
+/* The rig has no page. */
+void npi_stats_page_put(struct npi_publisher *publisher, struct npi_shard *shard, double cpus,
+                        uint64_t now_ns, bool last)
+{
+    (void)publisher;
+    (void)shard;
+    (void)cpus;
+    (void)now_ns;
+    (void)last;
+    MODEL_CHECK(false);
+}
+
 void npi_usage_close(struct npi_shard *shard)
 {
     (void)shard;

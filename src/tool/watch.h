@@ -1,0 +1,25 @@
+/*
+ * What commands that look at a running process have in common: which one it is, and in what words it
+ * is said that it cannot be looked at.
+ */
+#ifndef NPI_TOOL_WATCH_H
+#define NPI_TOOL_WATCH_H
+
+#include "tool/page_reader.h"
+
+/*
+ * The process of a number, or with NULL the only one that shows a pool. Otherwise complains, with a
+ * list when there are several. Returns enum tool_exit.
+ */
+int watch_open(struct page_process *process, const char *pid);
+
+/* Why a process or its page cannot be looked at; `version` only for PAGE_NEWER. */
+void watch_complain(enum page_result result, long pid, uint32_t version);
+
+/* A positive number of seconds, 0.01 to a day; false: it is none. */
+bool watch_parse_seconds(const char *text, double *seconds);
+
+/* Waits until the next multiple of `seconds` after *next_ns, and moves it; the first time it is 0. */
+void watch_pause(uint64_t *next_ns, double seconds);
+
+#endif
