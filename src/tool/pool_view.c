@@ -210,16 +210,27 @@ const char *pool_phase_name(enum numapool_page_phase phase)
     return names[phase];
 }
 
-/* In units that are `factor` apart, three significant digits at most. */
+/* One digit after the point, unless it is 0 or there is no room for it. */
+static void put_number(char text[POOL_TEXT_BYTES], double value, const char *unit)
+{
+    bool room = value < (strlen(unit) > 1 ? 9.95 : 99.95);
+    (void)snprintf(text, POOL_TEXT_BYTES, room ? "%.1f" : "%.0f", value);
+    char *zero = strstr(text, ".0");
+    size_t length = zero != NULL ? (size_t)(zero - text) : strlen(text);
+    (void)snprintf(text + length, POOL_TEXT_BYTES - length, "%s", unit);
+}
+
+/* In units that are `factor` apart. */
 static void short_number(char text[POOL_TEXT_BYTES], double value, double factor,
                          const char *const *units)
 {
+    bool whole = units[0][0] == '\0'; /* a count of single things */
     while (value >= 999.5 && units[1] != NULL) {
         value /= factor;
         units++;
+        whole = false;
     }
-    bool fraction = value < 99.95 && value - (double)(uint64_t)value >= 0.05 && units[0][0] != '\0';
-    (void)snprintf(text, POOL_TEXT_BYTES, fraction ? "%.1f%s" : "%.0f%s", value, units[0]);
+    put_number(text, whole ? (double)(uint64_t)(value + 0.5) : value, units[0]);
 }
 
 void pool_count_text(char text[POOL_TEXT_BYTES], double value)
@@ -228,10 +239,10 @@ void pool_count_text(char text[POOL_TEXT_BYTES], double value)
     if (value < 0.0) {
         (void)snprintf(text, POOL_TEXT_BYTES, "-");
     } else if (value > 0.0 && value < 9.95) {
-        (void)snprintf(text, POOL_TEXT_BYTES, value < 0.05 ? ">0" : "%.1f", value);
-        char *end = strstr(text, ".0");
-        if (end != NULL) {
-            *end = '\0';
+        if (value < 0.05) {
+            (void)snprintf(text, POOL_TEXT_BYTES, ">0");
+        } else {
+            put_number(text, value, "");
         }
     } else {
         short_number(text, value, 1000.0, units);

@@ -107,7 +107,7 @@ static void print_table(struct run *run, struct stat_pool *pool)
         run->per_second = per_second;
     }
     stat_print_rows(stdout, pool);
-    run->rows += (unsigned)pool->view.count;
+    run->rows += (unsigned)pool->view.count + (pool->view.count > 1);
 }
 
 /* Prints all pools there are. PAGE_NONE: all are closed, and were printed so. */

@@ -32,7 +32,7 @@ void stat_print_heading(FILE *out, const struct stat_pool *pool)
 
 void stat_print_columns(FILE *out, bool per_second)
 {
-    (void)fprintf(out, "%5s %4s %6s %5s %5s %5s %5s %6s %6s %6s %6s %5s %5s\n", "SHARD", "NODE",
+    (void)fprintf(out, "%4s %4s %5s %5s %5s %5s %5s %6s %6s %6s %6s %5s %5s\n", "SHRD", "NODE",
                   "QUEUE", "RUN", "PARK", "BLOCK", "QUOTA", per_second ? "DONE/S" : "DONE",
                   per_second ? "REFU/S" : "REFUSE", per_second ? "FORW/S" : "FORWRD",
                   per_second ? "STOL/S" : "STOLEN", "W50", "W99");
@@ -60,7 +60,7 @@ static void print_row(FILE *out, const char *shard, const char *node, const stru
     pool_time_text(text[6], row->since.wait_p99_ns);
     (void)fprintf(
         out,
-        "%5s %4s %6s %5" PRIu64 " %5" PRIu64 " %5" PRIu64 " %5" PRIu64 " %6s %6s %6s %6s %5s %5s",
+        "%4s %4s %5s %5" PRIu64 " %5" PRIu64 " %5" PRIu64 " %5" PRIu64 " %6s %6s %6s %6s %5s %5s",
         shard, node, text[0], now->workers_running, now->workers_parked, now->workers_blocked,
         now->quota, text[1], text[2], text[3], text[4], text[5], text[6]);
     if (row->stale) {

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <term.h>
 #include <unistd.h>
 
 /* Colours of bars: there is room, it fills, it is full. */
@@ -25,7 +26,9 @@ bool top_draw_begin(bool colours)
         tool_complain("this needs a terminal; --once, or numapool stat, prints");
         return false;
     }
-    terminal = newterm(NULL, stdout, stdin);
+    int status = 0;
+    bool moves = setupterm(NULL, STDOUT_FILENO, &status) == OK && tigetstr("cup") != NULL;
+    terminal = moves ? newterm(NULL, stdout, stdin) : NULL;
     if (terminal == NULL) {
         const char *name = getenv("TERM");
         tool_complain("the terminal '%s' (TERM) is not known, or cannot move its cursor; numapool "
@@ -165,6 +168,9 @@ bool top_draw(struct top_screen *screen, size_t *rows_shown)
     int head = LINES >= 10 ? TOP_HEAD_LINES : LINES >= 5 ? 1 : 0;
     bool all = true;
     (void)erase();
+    if (screen->help && LINES < 20) {
+        head = 0;
+    }
     for (int i = 0; i < head; i++) {
         char line[LINE_BYTES];
         top_view_head(&screen->head, screen->page, screen->view, (unsigned)i, line, sizeof line);
@@ -172,7 +178,7 @@ bool top_draw(struct top_screen *screen, size_t *rows_shown)
     }
     int from = LINES >= 14 ? head + 1 : head;
     if (screen->help) {
-        put_help(LINES >= 20 ? from : 0);
+        put_help(head != 0 ? from : 0);
     } else {
         all = put_table(screen, from, LINES - 1, rows_shown);
     }

@@ -18,7 +18,8 @@ endif()
 
 set(stem "${WORK}/header_${STANDARD}_${COMPILER}")
 file(WRITE "${stem}.${language}" [[
-#include <numapool/numapool.h>
+#include <numapool/stats_page.h>
+#include <numapool/stats_page.h>
 #include <numapool/numapool.h>
 
 static void run(void *arg)

@@ -3,6 +3,7 @@
  * line. layout.txt keeps what was published; lines may be added to it, never changed.
  */
 #include <numapool/numapool.h>
+#include <numapool/stats_page.h>
 #include <stdio.h>
 
 #define SIZE(type) printf(#type " %zu\n", sizeof(struct type))
@@ -46,6 +47,8 @@ static void choices(void)
     NUMBER(NUMAPOOL_LOG_WARNING);
     NUMBER(NUMAPOOL_LOG_INFO);
     NUMBER(NUMAPOOL_LOG_DEBUG);
+    NUMBER(NUMAPOOL_STATS_PAGE_ON);
+    NUMBER(NUMAPOOL_STATS_PAGE_OFF);
     NUMBER(NUMAPOOL_NORMAL);
     NUMBER(NUMAPOOL_CRITICAL);
     NUMBER(NUMAPOOL_SHEDDABLE);
@@ -81,6 +84,8 @@ static void config(void)
     FIELD(numapool_config, log_arg);
     FIELD(numapool_config, placement);
     FIELD(numapool_config, watchdog_ns);
+    FIELD(numapool_config, stats_page);
+    FIELD(numapool_config, spare);
     FIELD(numapool_config, reserved);
 }
 
@@ -120,6 +125,59 @@ static void stats(void)
     FIELD(numapool_shard_stats, node_os_index);
 }
 
+/* What other processes read: these lie where they lie within a version of the page. */
+static void page(void)
+{
+    NUMBER(NUMAPOOL_PAGE_MAGIC);
+    NUMBER(NUMAPOOL_PAGE_VERSION);
+    NUMBER(NUMAPOOL_PAGE_OPEN);
+    NUMBER(NUMAPOOL_PAGE_DRAINING);
+    NUMBER(NUMAPOOL_PAGE_CLOSED);
+    NUMBER(NUMAPOOL_PAGE_TICKING);
+    NUMBER(NUMAPOOL_PAGE_ASLEEP);
+    FIELD(numapool_page_header, magic);
+    FIELD(numapool_page_header, version);
+    FIELD(numapool_page_header, header_bytes);
+    FIELD(numapool_page_header, phase);
+    FIELD(numapool_page_header, sequence);
+    FIELD(numapool_page_header, page_bytes);
+    FIELD(numapool_page_header, shard_offset);
+    FIELD(numapool_page_header, shard_stride);
+    FIELD(numapool_page_header, shard_bytes);
+    FIELD(numapool_page_header, times_offset);
+    FIELD(numapool_page_header, times_stride);
+    FIELD(numapool_page_header, times_bytes);
+    FIELD(numapool_page_header, shard_count);
+    FIELD(numapool_page_header, node_count);
+    FIELD(numapool_page_header, pid);
+    FIELD(numapool_page_header, pool_id);
+    FIELD(numapool_page_header, created_ns);
+    FIELD(numapool_page_header, tick_ns);
+    FIELD(numapool_page_header, memory_bytes);
+    FIELD(numapool_page_header, mode);
+    FIELD(numapool_page_header, pool_name);
+    FIELD(numapool_page_header, library);
+    FIELD(numapool_page_shard, sequence);
+    FIELD(numapool_page_shard, updates);
+    FIELD(numapool_page_shard, published_ns);
+    FIELD(numapool_page_shard, state);
+    FIELD(numapool_page_shard, cpus_milli);
+    FIELD(numapool_page_shard, budget);
+    FIELD(numapool_page_shard, pool_bytes);
+    FIELD(numapool_page_shard, node);
+    FIELD(numapool_page_shard, node_os_index);
+#define FIELD_OF_PAGE(name, kind, text) FIELD(numapool_page_shard, name);
+    NUMAPOOL_STATS_FIELDS(FIELD_OF_PAGE)
+    FIELD(numapool_page_times, sequence);
+    FIELD(numapool_page_times, published_ns);
+    FIELD(numapool_page_times, wait);
+    FIELD(numapool_page_times, run);
+    FIELD(numapool_page_histogram, count);
+    FIELD(numapool_page_histogram, sum_ns);
+    FIELD(numapool_page_histogram, max_ns);
+    FIELD(numapool_page_histogram, bucket);
+}
+
 int main(void)
 {
     results();
@@ -128,5 +186,6 @@ int main(void)
     config();
     task();
     stats();
+    page();
     return 0;
 }

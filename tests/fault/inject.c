@@ -28,8 +28,8 @@ static __thread bool memory_forbidden;
 
 const char *inject_name(enum inject_kind kind)
 {
-    static const char *const names[INJECT_KINDS] = {"memory",   "map",    "bind",
-                                                    "affinity", "thread", "futex"};
+    static const char *const names[INJECT_KINDS] = {"memory", "map",   "bind", "affinity",
+                                                    "thread", "share", "futex"};
     return names[kind];
 }
 
@@ -390,6 +390,29 @@ int __wrap_sched_setaffinity(pid_t tid, size_t bytes, const cpu_set_t *cpus)
         return -1;
     }
     return __real_sched_setaffinity(tid, bytes, cpus);
+}
+
+int __real_memfd_create(const char *name, unsigned flags);
+int __wrap_memfd_create(const char *name, unsigned flags);
+int __real_fallocate(int fd, int mode, off_t offset, off_t bytes);
+int __wrap_fallocate(int fd, int mode, off_t offset, off_t bytes);
+
+int __wrap_memfd_create(const char *name, unsigned flags)
+{
+    if (fails(INJECT_SHARE)) {
+        errno = EMFILE;
+        return -1;
+    }
+    return __real_memfd_create(name, flags);
+}
+
+int __wrap_fallocate(int fd, int mode, off_t offset, off_t bytes)
+{
+    if (fails(INJECT_SHARE)) {
+        errno = ENOSPC;
+        return -1;
+    }
+    return __real_fallocate(fd, mode, offset, bytes);
 }
 
 /* ------------------------------------------------------------------------ threads, futexes */

@@ -20,6 +20,7 @@ enum inject_kind {
     INJECT_BIND,     /* mbind: EPERM or ENOSYS */
     INJECT_AFFINITY, /* sched_setaffinity: EPERM */
     INJECT_THREAD,   /* pthread_create: EAGAIN */
+    INJECT_SHARE,    /* memfd_create, fallocate: EMFILE, ENOSPC */
     INJECT_FUTEX, /* a wait returns at once, with EINTR or for no reason; a wake wakes, and fails */
     INJECT_KINDS,
 };

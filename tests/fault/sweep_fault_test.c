@@ -277,6 +277,16 @@ static void every_thread(void **state)
     sweep(INJECT_THREAD);
 }
 
+/* A pool is made without what others could read it by. */
+static void every_share(void **state)
+{
+    (void)state;
+    sweep_by(INJECT_SHARE, false, MACHINES);
+    MUST(failed_lives == 0);
+    sweep_by(INJECT_SHARE, true, MACHINES);
+    MUST(failed_lives == 0);
+}
+
 static void every_futex(void **state)
 {
     (void)state;
@@ -289,7 +299,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_allocation), cmocka_unit_test(every_mapping),
         cmocka_unit_test(every_binding),    cmocka_unit_test(every_pin),
-        cmocka_unit_test(every_thread),     cmocka_unit_test(every_futex),
+        cmocka_unit_test(every_thread),     cmocka_unit_test(every_share),
+        cmocka_unit_test(every_futex),
     };
     MUST(setenv("NUMAPOOL_CONFIG", SWEEP_FILE, 1) == 0);
     MUST(setenv("NUMAPOOL_TICK", "7ms", 1) == 0);

@@ -168,6 +168,8 @@ MISTAKE(negative_shards, shards, -1)
 MISTAKE(unknown_pinning, pinning, 3)
 MISTAKE(unknown_smt, smt, 2)
 MISTAKE(unknown_mode, mode, 2)
+MISTAKE(unknown_page, stats_page, 2)
+MISTAKE(negative_page, stats_page, -1)
 MISTAKE(long_name, name, "abcde")
 MISTAKE(spaced_name, name, "a b")
 MISTAKE(small_stack, stack_bytes, 1)
@@ -196,6 +198,8 @@ static const struct mistake mistakes[] = {
     {"pinning", unknown_pinning},
     {"smt", unknown_smt},
     {"mode", unknown_mode},
+    {"stats_page", unknown_page},
+    {"stats_page", negative_page},
     {"name", long_name},
     {"name", spaced_name},
     {"stack_bytes", small_stack},

@@ -58,7 +58,7 @@ static void create(unsigned i, const char *name, const char *machine)
     CHECK(numapool_config_env(&config, &error) == NUMAPOOL_OK);
     config.name = name;
     config.machine = strcmp(machine, "-") == 0 ? NULL : machine;
-    config.workers_max = 8;
+    config.workers_max = config.workers_max != 0 ? config.workers_max : 8;
     config.queue_tasks = 4096;
     config.idle_exit_ns = UINT64_C(50000000);
     config.queue_delay_ns = NUMAPOOL_OFF;

@@ -67,7 +67,7 @@ static bool same_config(const struct numapool_config *a, const struct numapool_c
            a->pinning == b->pinning && a->smt == b->smt && a->mode == b->mode &&
            same_string(a->machine, b->machine) && same_string(a->name, b->name) &&
            a->stack_bytes == b->stack_bytes && a->watchdog_ns == b->watchdog_ns &&
-           npi_placement_equal(a->placement, b->placement);
+           a->stats_page == b->stats_page && npi_placement_equal(a->placement, b->placement);
 }
 
 /* -------------------------------------------------------------------------------- good files */
@@ -84,7 +84,7 @@ static const char everything[] =
     "    pinning = \"cpu\"; smt = \"all\"; cpus_only = \"0-30:2,31\"; cpus_drop = \"4\";\n"
     "    reserve = \"0,8\"; nodes_only = \"0-1\"; nodes_drop = \"7\"; cpu_kind = \"fastest\";\n"
     "    quota = \"ignore\"; on_missing = \"fail\"; memory_policy = \"bind\"; pages = \"huge1g\";\n"
-    "    shard_memory = 4294967296; watchdog = \"1.5s\";\n"
+    "    shard_memory = 4294967296; watchdog = \"1.5s\"; stats_page = \"off\";\n"
     "};\n"
     "expect = { nodes = 2; packages = 2; cpus = 16; };\n";
 
@@ -107,6 +107,7 @@ static void every_setting_arrives(void **state)
     assert_int_equal(c.codel_interval_ns, 90000000);
     assert_int_equal(c.stack_bytes, 131072);
     assert_int_equal(c.watchdog_ns, UINT64_C(1500000000));
+    assert_int_equal(c.stats_page, NUMAPOOL_STATS_PAGE_OFF);
     assert_string_equal(c.machine, "pack:2 [numa] core:4 pu:2");
     assert_int_equal(c.shards, NUMAPOOL_PER_PACKAGE);
     assert_int_equal(c.pinning, NUMAPOOL_PIN_CPU);

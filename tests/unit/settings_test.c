@@ -67,6 +67,7 @@ static void every_field_of_the_configuration_can_be_set(void **state)
         "name",
         "stack_bytes",
         "watchdog_ns",
+        "stats_page",
     };
     unsigned in_config = 0, said = 0;
     for (size_t i = 0; i < sizeof fields / sizeof *fields; i++) {

@@ -13,3 +13,14 @@ if(NUMAPOOL_CONFIG_FILE)
             ${tool}/load.c ${tool}/load_stream.c ${tool}/load_trace.c
     LIBS numapool_sim numapool_static ${private_libraries} m)
 endif()
+
+# The stats page, written and read: needs the command's reader.
+if(TARGET numapool_watch)
+  foreach(stem stats_page stats_page_threads)
+    numapool_test(${stem}_test unit SOURCES ${stem}_test.c
+      LIBS numapool_watch ${NUMAPOOL_ALL_OBJECTS} ${private_libraries} TIMEOUT 240)
+  endforeach()
+  foreach(stem page_reader pool_view top_view)
+    numapool_test(${stem}_test unit SOURCES ${stem}_test.c LIBS numapool_watch)
+  endforeach()
+endif()
