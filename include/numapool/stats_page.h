@@ -2,6 +2,8 @@
  * The stats page: a pool's statistics in memory that other processes of its user may read, without a
  * call into the process that owns it. Only its layout; nothing here is a function of the library.
  *
+ * Written for those who read it from other languages; the command has a reader in C, src/tool/page_reader.c.
+ *
  * Finding it. The page is a memfd called "numapool/NAME", where NAME is the pool's: a link
  * /proc/PID/fd/N to "/memfd:numapool/NAME (deleted)". A process may have several pools. A child of
  * fork() inherits the descriptor: the page belongs to the process whose number is in `pid` (which is

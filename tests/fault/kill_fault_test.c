@@ -65,8 +65,8 @@ static unsigned shared_mappings(const char *process)
     unsigned count = 0;
     while (fgets(line, sizeof line, file) != NULL) {
         const char *flags = strchr(line, ' ');
-        count += flags != NULL && flags[2] == 'w' && flags[4] == 's' &&
-                 strstr(line, STATS_PAGE) == NULL;
+        count +=
+            flags != NULL && flags[2] == 'w' && flags[4] == 's' && strstr(line, STATS_PAGE) == NULL;
     }
     (void)fclose(file);
     return count;
