@@ -122,8 +122,8 @@ static unsigned bucket_of(uint64_t ns)
         return 0;
     }
     unsigned top = 63u ^ (unsigned)__builtin_clzll(ns);
-    uint64_t below =
-        (top - 10u) * 8 + (ns >> (top - 3u) & 7); /* the last bound that is not above it */
+    /* The last bound that is not above it. */
+    uint64_t below = (uint64_t)(top - 10u) * 8 + (ns >> (top - 3u) & 7);
     return below + 1 < NUMAPOOL_PAGE_BOUNDS ? (unsigned)below + 1 : NUMAPOOL_PAGE_BOUNDS;
 }
 

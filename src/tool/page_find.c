@@ -4,7 +4,6 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -42,7 +41,6 @@ static uint64_t started(pid_t pid)
     }
     const char *at = strrchr(line, ')'); /* the name before it may hold anything */
     char state = 0;
-    uint64_t when = 0;
     if (at == NULL || sscanf(at + 1, " %c", &state) != 1 || state == 'Z' || state == 'X') {
         return 0;
     }
@@ -50,7 +48,7 @@ static uint64_t started(pid_t pid)
     for (int field = 3; at != NULL && field < 22; field++) { /* starttime is the 22nd */
         at = strchr(at + 1, ' ');
     }
-    return at != NULL && sscanf(at, "%" SCNu64, &when) == 1 ? when + 1 : 0;
+    return at != NULL ? strtoull(at, NULL, 10) + 1 : 0;
 }
 
 /* The number a process knows itself by: the last in the list of its namespaces. */
@@ -253,7 +251,7 @@ enum page_result page_find_all(struct page_found **found, size_t *count)
     enum page_result result = directory != NULL ? PAGE_OK : PAGE_DENIED;
     struct dirent *entry;
     while (result == PAGE_OK && (entry = readdir(directory)) != NULL) {
-        struct page_process process;
+        struct page_process process = {.pid = 0};
         char *end = NULL;
         long pid = strtol(entry->d_name, &end, 10);
         if (pid <= 0 || *end != '\0' || page_process_open(&process, (pid_t)pid, NULL) != PAGE_OK) {

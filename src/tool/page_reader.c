@@ -32,6 +32,11 @@ static const npi_a64 *word_at(const struct page *page, size_t offset)
     return (const npi_a64 *)(const void *)(page->start + offset);
 }
 
+static const npi_a32 *half_at(const struct page *page, size_t offset)
+{
+    return (const npi_a32 *)(const void *)(page->start + offset);
+}
+
 /* Copies `theirs` bytes of a block at most, the rest of `ours` stays zero. Both begin with the sequence. */
 static bool copy_block(const struct page *page, size_t offset, size_t theirs, void *copy,
                        size_t ours)
@@ -77,11 +82,12 @@ static enum page_result judge(struct page *page, uint32_t *version)
         return PAGE_NONE; /* not there yet */
     }
     uint64_t magic = npi_a64_load_relaxed(word_at(page, 0));
-    uint64_t second = npi_a64_load_relaxed(word_at(page, sizeof magic));
-    if (magic == 0 || second == 0) {
+    size_t second = offsetof(struct numapool_page_header, version);
+    header->version = npi_a32_load_relaxed(half_at(page, second));
+    header->header_bytes = npi_a32_load_relaxed(half_at(page, second + sizeof(uint32_t)));
+    if (magic == 0 || header->version == 0) {
         return PAGE_NONE;
     }
-    memcpy(&header->version, &second, sizeof second); /* and header_bytes */
     if (magic != NUMAPOOL_PAGE_MAGIC) {
         return PAGE_BAD;
     }

@@ -209,13 +209,13 @@ static void add_rows(struct prometheus *all, const struct stat_pool *pools, size
 
 bool stat_print_prometheus(FILE *out, const struct stat_pool *pools, size_t count)
 {
-    size_t most = 0;
+    size_t most = 1;
     for (size_t i = 0; i < count; i++) {
         most += pools[i].sample.shard_count;
     }
     struct prometheus all = {.rows = calloc(most, sizeof *all.rows),
                              .stats = calloc(most, sizeof *all.stats),
-                             .names = calloc(count, sizeof *all.names)};
+                             .names = calloc(count + 1, sizeof *all.names)};
     char *text = NULL;
     if (all.rows != NULL && all.stats != NULL && all.names != NULL) {
         for (size_t i = 0; i < count; i++) {

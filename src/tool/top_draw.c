@@ -28,6 +28,9 @@ bool top_draw_begin(bool colours)
     }
     int status = 0;
     bool moves = setupterm(NULL, STDOUT_FILENO, &status) == OK && tigetstr("cup") != NULL;
+    if (status > 0) {
+        (void)del_curterm(cur_term);
+    }
     terminal = moves ? newterm(NULL, stdout, stdin) : NULL;
     if (terminal == NULL) {
         const char *name = getenv("TERM");
@@ -87,9 +90,9 @@ static void colour_bars(int y, const struct top_layout *layout, const struct poo
         }
         unsigned inside = layout->at[i].width - 2;
         unsigned filled = (unsigned)(fill * inside + 0.5);
-        short pair = fill >= FULL_FROM ? PAIR_FULL : fill >= FILLS_FROM ? PAIR_FILLS : PAIR_ROOM;
+        int pair = fill >= FULL_FROM ? PAIR_FULL : fill >= FILLS_FROM ? PAIR_FILLS : PAIR_ROOM;
         if (colourful && filled != 0) {
-            (void)mvchgat(y, (int)layout->at[i].x + 1, (int)filled, A_BOLD, pair, NULL);
+            (void)mvchgat(y, (int)layout->at[i].x + 1, (int)filled, A_BOLD, (short)pair, NULL);
         }
     }
 }

@@ -196,23 +196,25 @@ double top_view_fill(enum top_column column, const struct pool_row *row)
     return part >= whole ? (part != 0 ? 1.0 : 0.0) : (double)part / (double)whole;
 }
 
+#define PAIR_BYTES ((size_t)2 * POOL_TEXT_BYTES)
+
 static void bar_text(enum top_column column, const struct pool_row *row, unsigned width,
-                     char text[2 * POOL_TEXT_BYTES])
+                     char text[PAIR_BYTES])
 {
     char part[POOL_TEXT_BYTES], whole[POOL_TEXT_BYTES];
     bool queue = column == TOP_QUEUE;
     pool_count_text(part, (double)(queue ? row->now.queue_depth : row->now.workers_running));
     pool_count_text(whole, (double)(queue ? row->now.queue_capacity : row->now.quota));
-    (void)snprintf(text, 2 * POOL_TEXT_BYTES, "%s/%s", part, whole);
+    (void)snprintf(text, PAIR_BYTES, "%s/%s", part, whole);
     if (strlen(text) > width) {
-        (void)snprintf(text, 2 * POOL_TEXT_BYTES, "%s", part);
+        (void)snprintf(text, PAIR_BYTES, "%s", part);
     }
 }
 
 static void put_bar(enum top_column column, const struct pool_row *row, char *line, size_t size,
                     unsigned x, unsigned width)
 {
-    char text[2 * POOL_TEXT_BYTES];
+    char text[PAIR_BYTES];
     unsigned inside = width - 2;
     double fill = top_view_fill(column, row);
     unsigned filled = (unsigned)(fill * inside + 0.5);
@@ -286,7 +288,7 @@ void top_view_row(const struct top_layout *layout, const struct pool_row *row, c
         if (is_bar(column)) {
             put_bar(column, row, line, size, layout->at[i].x, layout->at[i].width);
         } else if (!all || column != TOP_NODE) {
-            char text[POOL_TEXT_BYTES];
+            char text[POOL_TEXT_BYTES] = "";
             cell_text(column, row, name, text);
             place(line, size, layout->at[i].x, layout->at[i].width, text);
         }
