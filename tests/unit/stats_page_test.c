@@ -161,7 +161,7 @@ static void at_rest_it_is_exact(void **state)
 }
 
 struct gate {
-    npi_a32 open;
+    npi_a32 open, dropped;
 };
 
 static void wait_at(void *arg)
@@ -170,6 +170,13 @@ static void wait_at(void *arg)
     while (npi_a32_load_acquire(&gate->open) == 0) {
         nap();
     }
+}
+
+static void count_drop(void *arg, int why)
+{
+    struct gate *gate = arg;
+    thread_assert(why == NUMAPOOL_E_CLOSED);
+    (void)npi_a32_add_acq_rel(&gate->dropped, 1);
 }
 
 static void *destroy(void *pool)
@@ -184,9 +191,9 @@ static void what_is_dropped_at_the_end_is_shown(void **state)
     numapool *pool = make("end", MACHINE, NUMAPOOL_STATS_PAGE_ON);
     struct page_process process;
     struct page_sample sample = {0};
-    struct gate gate = {{0}};
+    struct gate gate = {{0}, {0}};
     open_own(&process, 1);
-    struct numapool_task task = {.run = wait_at, .arg = &gate};
+    struct numapool_task task = {.run = wait_at, .drop = count_drop, .arg = &gate};
     for (unsigned i = 0; i < 100; i++) {
         assert_int_equal(numapool_submit_wait(pool, &task, UINT64_MAX), NUMAPOOL_OK);
     }
@@ -197,11 +204,12 @@ static void what_is_dropped_at_the_end_is_shown(void **state)
                   100);
     pthread_t ender;
     assert_int_equal(pthread_create(&ender, NULL, destroy, pool), 0);
-    test_watch("it is said that the pool closes", NULL);
-    while (page_phase(&process.pages[0]) != NUMAPOOL_PAGE_CLOSED) {
+    test_watch("waiting tasks are dropped", NULL);
+    while (npi_a32_load_acquire(&gate.dropped) == 0) {
         nap();
     }
     test_watch_end();
+    assert_int_equal(page_phase(&process.pages[0]), NUMAPOOL_PAGE_CLOSED);
     npi_a32_store_release(&gate.open, 1);
     assert_int_equal(pthread_join(ender, NULL), 0);
     assert_int_equal(page_sample_take(&sample, &process.pages[0]), PAGE_OK);
@@ -214,7 +222,7 @@ static void what_is_dropped_at_the_end_is_shown(void **state)
     }
     assert_int_equal(accepted, 100);
     assert_int_equal(ended, 100);
-    assert_true(dropped != 0);
+    assert_int_equal(dropped, npi_a32_load_acquire(&gate.dropped));
     page_sample_fini(&sample);
     page_process_close(&process);
 }
