@@ -1,0 +1,462 @@
+#!/usr/bin/env python3
+"""The example servers as clients meet them: http_test.py CASE PROGRAM. Exit 77 with a reason: skipped."""
+
+import json
+import os
+import re
+import shutil
+import socket
+import subprocess
+import sys
+import threading
+import time
+
+from http_server import Server, Wire, clean_environment, skip, soft_files
+
+case, program = sys.argv[1:]
+here = os.path.dirname(os.path.abspath(__file__))
+own_protocol = "http_uv" in program  # the parts of HTTP that are in our sources
+
+
+def in_threads(count, function):
+    """function(index) in so many threads at once; their results in order. What they raise is raised."""
+    results, errors = [None] * count, []
+
+    def call(index):
+        try:
+            results[index] = function(index)
+        except BaseException as error:
+            errors.append(error)
+
+    threads = [threading.Thread(target=call, args=(i,)) for i in range(count)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    if errors:
+        raise errors[0]
+    return results
+
+
+def wait_until(condition, what, seconds=60):
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, what
+        time.sleep(0.01)
+
+
+def check_503(answer, reasons=("full", "shed")):
+    status, fields, body = answer
+    assert status == 503, answer
+    assert int(fields["retry-after"]) >= 1, answer
+    match = re.match(r"(refused|accepted, but not served|not finished): (\w+): [^\n]+\n"
+                     r"retry after (\d+) ms\n$", body)
+    assert match and match[2] in reasons, answer
+    return match[1]
+
+
+def test_answers():
+    """Each kind of request has its answer, and its place in the account."""
+    with Server(program) as server:
+        expected = [
+            ("/work?ms=2&kb=300", 200, "ms=2 cpu_us=0 kb=300 node=0\n"),
+            ("/work?cpu_us=500", 200, "ms=0 cpu_us=500 kb=0 node=0\n"),
+            ("/work", 200, "ms=0 cpu_us=0 kb=0 node=0\n"),
+            ("/work?", 200, "ms=0 cpu_us=0 kb=0 node=0\n"),
+            ("/healthz", 200, "ok\n"),
+            ("/work?ms=x", 400, "ms: 'x' is not a whole number\n"),
+            ("/work?ms=", 400, "ms: '' is not a whole number\n"),
+            ("/work?ms", 400, "ms: '' is not a whole number\n"),
+            ("/work?ms=-1", 400, "ms: '-1' is not a whole number\n"),
+            ("/work?ms=+1", 400, "ms: '+1' is not a whole number\n"),
+            ("/work?ms=1.5", 400, "ms: '1.5' is not a whole number\n"),
+            ("/work?ms=60001", 400, "ms: 60001 is more than 60000\n"),
+            ("/work?kb=99999999999999999999999", 400, "kb: 99999999999999999999999 is more than 65536\n"),
+            ("/work?ms=1&ms=2", 400, "ms is there twice\n"),
+            ("/work?ms=1&colour=red", 400, "'colour' is not known; ms, cpu_us and kb are\n"),
+            ("/work?m=1", 400, "'m' is not known; ms, cpu_us and kb are\n"),
+            ("/work?ms=1&&kb=1", 400, "'' is not known; ms, cpu_us and kb are\n"),
+            ("/", 404, "/work?ms=&cpu_us=&kb=, /metrics and /healthz are here\n"),
+            ("/works", 404, "/work?ms=&cpu_us=&kb=, /metrics and /healthz are here\n"),
+            ("/work?ms=" + "1" * 2000, 414, "a target of more than 1024 bytes\n"),
+        ]
+        for target, status, body in expected:
+            answer = server.get(target)
+            assert (answer[0], answer[2]) == (status, body), (target, answer)
+        posted = server.get("/work", method="POST")
+        assert posted[0] == 405 and posted[1]["Allow"] == "GET, HEAD", posted
+        head = server.get("/work?ms=1&kb=7", method="HEAD")
+        assert head[0] == 200 and head[2] == "", head
+        assert int(head[1]["Content-Length"]) == len("ms=1 cpu_us=0 kb=7 node=0\n"), head[1]
+        # One connection, one request after another.
+        wire = Wire(server)
+        for kb in range(50):
+            wire.send(f"GET /work?kb={kb} HTTP/1.1\r\nHost: x\r\n\r\n")
+            assert wire.answer()[2] == f"ms=0 cpu_us=0 kb={kb} node=0\n"
+        # The last one, because the client says so; and because it speaks HTTP/1.0.
+        wire.send("GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        assert wire.answer()[1]["connection"] == "close" and wire.answer() is None
+        old = Wire(server)
+        old.send("GET /healthz HTTP/1.0\r\n\r\n")
+        assert old.answer()[0] == 200 and old.answer() is None
+        status, fields, body = server.get("/metrics")
+        assert status == 200 and fields["Content-Type"].startswith("text/plain; version=0.0.4")
+        account = server.stop()
+    good = sum(status == 200 for _, status, _ in expected)
+    assert account["requests"] == len(expected) + 55, account
+    assert account["status_200"] == good + 54, account
+    assert account["status_other"] == len(expected) - good + 1, account
+    assert account["accepted"] == account["run"] == 3 + 1 + 1 + 50, account
+
+
+def test_metrics():
+    try:
+        sys.path.append("/usr/lib/python3/dist-packages")  # Debian's, also for another python3
+        from prometheus_client.parser import text_string_to_metric_families
+    except ImportError:
+        skip("no python3-prometheus-client")
+    with Server(program) as server:
+        for _ in range(5):
+            assert server.get("/work?kb=64")[0] == 200
+        samples = {}
+        for family in text_string_to_metric_families(server.get("/metrics")[2]):
+            assert family.documentation and family.type in ("counter", "gauge", "histogram"), family
+            for sample in family.samples:
+                key = (sample.name, tuple(sorted(sample.labels.items())))
+                assert key not in samples, key
+                samples[key] = sample.value
+        assert samples[("http_requests_total", ())] == 6
+        assert samples[("http_answers_total", (("status", "200"),))] == 5
+        assert samples[("http_connections", ())] >= 1
+        assert sum(v for (name, _), v in samples.items() if name == "numapool_run_total") == 5
+        server.stop()
+
+
+def test_refuse():
+    """A full pool refuses at once, says why and when to come again; who comes again gets in."""
+    workers, queue = 2, 10
+    with Server(program, "--workers", str(workers), "--queue", str(queue), "--grace", "0",
+                "--drain", "0") as server:
+        def refused():
+            return server.metric("numapool_refused_full_total") + server.metric("numapool_refused_shed_total")
+
+        busy = []
+        while refused() == 0:
+            assert len(busy) <= workers + queue, "nothing is refused"
+            before = server.metric("numapool_submitted_total")
+            busy.append(Wire(server))
+            busy[-1].send("GET /work?ms=60000 HTTP/1.1\r\nHost: x\r\n\r\n")
+            wait_until(lambda: server.metric("numapool_submitted_total") > before, "a request is read")
+        last = busy.pop()
+        assert len(busy) >= workers, busy
+        assert check_503(last.answer()) == "refused"
+        # The connection is as good as before. While the others are there, everybody is told at once.
+        for _ in range(20):
+            last.send("GET /work?ms=1 HTTP/1.1\r\nHost: x\r\n\r\n")
+            assert check_503(last.answer()) == "refused"
+        assert server.get("/healthz")[0] == 200
+        assert server.metric("numapool_run_total") == 0
+        server.terminate()
+        for wire in busy:
+            check_503(wire.answer(), reasons=("cancelled",))
+        account = server.finish(complain=True)
+    assert account["accepted"] == account["dropped"] == len(busy), account
+    assert account["refused"] == 21 and account["status_503"] == 21 + len(busy), account
+
+    with Server(program, "--workers", str(workers), "--queue", "4") as server:
+        def insist(index):
+            wire, times = Wire(server), 0
+            while True:
+                wire.send(f"GET /work?ms=10&kb={index} HTTP/1.1\r\nHost: x\r\n\r\n")
+                answer = wire.answer()
+                if answer[0] == 200:
+                    assert answer[2] == f"ms=10 cpu_us=0 kb={index} node=0\n", answer
+                    return times
+                check_503(answer)
+                times += 1
+                time.sleep(int(re.search(r"retry after (\d+) ms", answer[2])[1]) / 1000)
+
+        times = sum(in_threads(24, insist))
+        account = server.stop()
+    assert account["run"] == account["accepted"] == 24, account
+    assert account["refused"] == account["status_503"] == times, (account, times)
+
+
+def test_drain():
+    """SIGTERM in the middle: what was accepted is answered whole, idle connections end, exit status 0."""
+    count = 40
+    with Server(program, "--workers", "16", "--grace", "300") as server:
+        idle = [Wire(server) for _ in range(20)]
+        for wire in idle:
+            wire.send("GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+            assert "connection" not in wire.answer()[1]
+        silent = Wire(server)
+        busy = [Wire(server) for _ in range(count)]
+        for i, wire in enumerate(busy):
+            wire.send(f"GET /work?ms=300&kb={i} HTTP/1.1\r\nHost: x\r\n\r\n")
+        wait_until(lambda: server.metric("numapool_submitted_total") == count, "all are accepted")
+        server.terminate()
+        wait_until(lambda: server.get("/healthz")[0] == 503, "the grace begins")
+        idle[0].send("GET /work?ms=1 HTTP/1.1\r\nHost: x\r\n\r\n")  # still served, but the last one
+        answer = idle[0].answer()
+        assert answer[0] == 200 and answer[1]["connection"] == "close", answer
+        for i, wire in enumerate(busy):
+            status, fields, body = wire.answer()
+            assert (status, body) == (200, f"ms=300 cpu_us=0 kb={i} node=0\n"), (status, body)
+            assert fields["connection"] == "close" and wire.answer() is None
+        for wire in [*idle, silent]:
+            assert wire.answer() is None
+        account = server.finish()
+        try:
+            server.connect()
+            assert False, "it still listens"
+        except ConnectionRefusedError:
+            pass
+    assert account["run"] == account["accepted"] == count + 1, account
+    assert account["aborted"] == account["dropped"] == 0, account
+
+
+def test_cancel():
+    """--drain 0: what waits and what runs is cancelled, and everybody is told."""
+    with Server(program, "--workers", "2", "--grace", "0", "--drain", "0") as server:
+        busy = [Wire(server) for _ in range(6)]
+        for wire in busy:
+            wire.send("GET /work?ms=60000 HTTP/1.1\r\nHost: x\r\n\r\n")
+        wait_until(lambda: server.metric("numapool_submitted_total") == 6, "all are accepted")
+        server.terminate()
+        told = sorted(check_503(wire.answer(), reasons=("cancelled",)) for wire in busy)
+        assert told == ["accepted, but not served"] * 4 + ["not finished"] * 2, told
+        account = server.finish(complain=True)
+    assert account["dropped"] == account["accepted"] == account["status_503"] == 6, account
+
+
+def test_hostile():
+    """Clients that break the rules hurt themselves alone."""
+    with Server(program, "--timeout", "1", "--workers", "8") as server:
+        def last(data, status):
+            wire = Wire(server)
+            try:
+                wire.send(data)
+                raw = wire.reader.read()
+            except ConnectionError:  # the server closed while there was more to read
+                raw = b""
+            # libmicrohttpd 0.9.75 may write the head of such an answer twice, or close at once.
+            answers = re.findall(rb"^HTTP/1\.1 (\d{3}) ", raw, re.M)
+            assert set(answers) <= {b"%d" % number for number in status}, (data[:80], raw)
+            assert len(answers) == 1 or not own_protocol, (data[:80], raw)
+            wire.close()
+
+        last(b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + bytes(range(256)), {400})
+        last("once upon a time\r\n\r\n", {400})
+        last("GET / HTTP/7.3\r\n\r\n", {400, 505})
+        last("GET / HTTP/1.1\r\nHost: x\r\nContent-Length: ten\r\n\r\n", {400})
+        last("GET / HTTP/1.1\r\nHost: x\r\nX: " + "a" * 100000 + "\r\n\r\n", {413, 431})
+        last("GET / HTTP/1.1\r\n" + "X: y\r\n" * 10000 + "\r\n", {413, 431})
+        last("GET /" + "a" * 100000 + " HTTP/1.1\r\nHost: x\r\n\r\n", {414, 431})
+        last("POST /work HTTP/1.1\r\nHost: x\r\nContent-Length: 300000\r\n\r\n" + "a" * 300000, {405})
+        last("DELETE /work HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", {405})
+        if own_protocol:
+            last("GET /work HTTP/1.1\r\nHost: x\r\nContent-Length: 100000\r\n\r\n", {413})
+            last("GET /work HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n" +
+                 ("4000\r\n" + "a" * 0x4000 + "\r\n") * 5 + "0\r\n\r\n", {413})
+            # An offer to speak another protocol is passed over.
+            wire = Wire(server)
+            wire.send("GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n")
+            assert wire.answer()[0] == 200
+            wire.close()
+        # A body that nobody asked for is read over.
+        wire = Wire(server)
+        wire.send("GET /work?kb=1 HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nhello"
+                  "GET /work?kb=2 HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n"
+                  "GET /work?kb=3 HTTP/1.1\r\nHost: x\r\n\r\n")
+        for kb in (1, 2, 3):
+            assert wire.answer()[2] == f"ms=0 cpu_us=0 kb={kb} node=0\n"
+        # Many requests at once, more than any buffer holds: all answered, in order.
+        count = 3000
+        sender = threading.Thread(target=wire.send, args=("".join(
+            f"GET /work?kb={i % 100} HTTP/1.1\r\nHost: x\r\n\r\n" for i in range(count)),))
+        sender.start()
+        for i in range(count):
+            answer = wire.answer()
+            assert answer[2] == f"ms=0 cpu_us=0 kb={i % 100} node=0\n", (i, answer)
+        sender.join()
+        wire.close()
+        # Byte by byte.
+        wire = Wire(server)
+        for byte in b"GET /work?kb=9 HTTP/1.1\r\nHost: x\r\n\r\n":
+            wire.send(bytes([byte]))
+        assert wire.answer()[2] == "ms=0 cpu_us=0 kb=9 node=0\n"
+        wire.close()
+        # A client that has said all it has to say still gets its answers.
+        wire = Wire(server)
+        wire.send("GET /work?ms=50&kb=4 HTTP/1.1\r\nHost: x\r\n\r\n")
+        wire.sock.shutdown(socket.SHUT_WR)
+        assert wire.answer()[2] == "ms=50 cpu_us=0 kb=4 node=0\n" and wire.answer() is None
+        wire.close()
+        # Clients that go away at once, also with a reset.
+        for _ in range(20):
+            wire = Wire(server)
+            wire.send("GET /work?ms=20 HTTP/1.1\r\nHost: x\r\n\r\n")
+            wire.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+            wire.close()
+        # Half a request and then nothing: told so, or closed.
+        slow = Wire(server)
+        slow.send("GET /work?ms=1 HT")
+        silent = Wire(server)
+        answer = slow.answer()
+        assert answer is None or answer[0] == 408, answer
+        assert answer is not None or not own_protocol
+        assert slow.answer() is None and silent.answer() is None
+        assert server.get("/work?kb=5")[2] == "ms=0 cpu_us=0 kb=5 node=0\n"
+        wait_until(lambda: server.metric("http_connections") == 1, "every connection ends")
+        account = server.stop()
+    assert account["accepted"] == account["run"], account
+
+
+def test_slow_reader():
+    """Who does not read the answers is cut off; others do not notice."""
+    with Server(program, "--timeout", "1") as server:
+        wire = Wire(server)
+        wire.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        wire.sock.setblocking(False)
+        ask = b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n" * 4000
+        try:
+            while ask:
+                ask = ask[wire.sock.send(ask):]
+        except (BlockingIOError, ConnectionError):
+            pass
+        wait_until(lambda: server.metric("http_aborted_total") >= 1, "it is cut off")
+        assert server.get("/work?kb=5")[2] == "ms=0 cpu_us=0 kb=5 node=0\n"
+        wire.close()
+        account = server.stop()
+    assert account["aborted"] >= 1, account
+
+
+def test_connections():
+    """Thousands of connections kept open, each asked now and then; and no more than there may be."""
+    count, rounds = 2000, 3
+    soft_files(count + 200)
+    with Server(program, "--connections", "4096", "--timeout", "60") as server:
+        wires = [Wire(server) for _ in range(count)]
+        for _ in range(rounds):
+            for start in range(0, count, 100):
+                part = wires[start:start + 100]
+                for i, wire in enumerate(part):
+                    wire.send(f"GET /work?ms=2&kb={i} HTTP/1.1\r\nHost: x\r\n\r\n")
+                for i, wire in enumerate(part):
+                    answer = wire.answer()
+                    if answer[0] == 200:
+                        assert answer[2] == f"ms=2 cpu_us=0 kb={i} node=0\n", answer
+                    else:
+                        check_503(answer)
+        assert server.metric("http_connections") == count + 1
+        account = server.stop()
+        for wire in wires:
+            assert wire.answer() is None
+    assert account["requests"] - 1 == account["accepted"] + account["refused"] == count * rounds, account
+    # More connections than allowed wait until others end.
+    with Server(program, "--connections", "10", "--timeout", "60") as server:
+        wires = [Wire(server) for _ in range(30)]
+        for wire in wires:
+            wire.send("GET /work?ms=1 HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        for wire in wires:
+            assert wire.answer()[0] == 200
+        server.stop()
+
+
+def test_acceptors():
+    """Several acceptors, and a described machine of four nodes: each task on its acceptor's node."""
+    os.environ["NUMAPOOL_MACHINE"] = "pack:4 [numa] core:2 pu:1"
+    with Server(program) as server:
+        assert server.acceptors == 4
+        wires = [Wire(server) for _ in range(60)]
+        nodes = set()
+        for _ in range(5):
+            for wire in wires:
+                wire.send("GET /work?kb=8 HTTP/1.1\r\nHost: x\r\n\r\n")
+            nodes |= {re.search(r"node=(\d)", wire.answer()[2])[1] for wire in wires}
+        assert nodes == {"0", "1", "2", "3"}, nodes
+        # While it has the port, nobody else gets it, although its sockets share it.
+        other = subprocess.run([program, "--port", str(server.port)], capture_output=True, text=True)
+        assert other.returncode == 1 and "Address already in use" in other.stderr, other
+        account = server.stop()
+    assert account["run"] == 300, account
+
+
+def test_options():
+    """Mistakes are named, before anything is done."""
+    with open("options_test.conf", "w") as f:
+        f.write("version = 1;\npool: { workers_max = 0; colour = 3; };\n")
+    for options, text in [(["--port", "70000"], "--port: '70000' is not a number from 0 to 65535"),
+                          (["--port", "x"], "--port: 'x'"), (["--workers", "0"], "--workers: '0'"),
+                          (["--address", "nowhere"], "--address: 'nowhere' is not an IPv4 address"),
+                          (["--colour"], "unrecognized option"), (["more"], "Too many arguments"),
+                          (["--address", "192.0.2.1"], "cannot listen on 192.0.2.1:8080"),
+                          (["--config", "/nonexistent"], "/nonexistent"),
+                          (["--config", "options_test.conf"], "options_test.conf:2")]:
+        result = subprocess.run([program, *options], capture_output=True, text=True, timeout=60)
+        assert result.returncode != 0 and text in result.stderr, (options, result)
+    help_text = subprocess.run([program, "--help"], capture_output=True, text=True, timeout=60)
+    assert help_text.returncode == 0 and "--acceptors" in help_text.stdout, help_text
+
+
+def wrk(server, threads, seconds, target, count, wait_ms):
+    if shutil.which("wrk") is None:
+        skip("no wrk")
+    result = subprocess.run(["wrk", f"-t{threads}", f"-c{threads}", f"-d{seconds}s", "-s",
+                             os.path.join(here, "load.lua"), f"http://127.0.0.1:{server.port}{target}",
+                             "--", str(count), str(wait_ms)], capture_output=True, text=True, timeout=120)
+    assert result.returncode == 0, result
+    return json.loads(result.stdout.splitlines()[-1])
+
+
+def statuses(load):
+    return load["status"]["200"]["count"], load["status"]["503"]["count"]
+
+
+def test_load():
+    """wrk: every request answered, and the server's account is the client's."""
+    with Server(program) as server:
+        load = wrk(server, 32, 10, "/work?ms=1&kb=100", 500, 1)
+        account = server.stop()
+    print(json.dumps(load))
+    good, refused = statuses(load)
+    assert load["answered"] == 32 * 500 == good + refused == account["requests"], (load, account)
+    assert load["incomplete"] == 0 and not any(load["errors"].values()), load
+    assert (good, refused) == (account["status_200"], account["status_503"]), (load, account)
+    assert good == account["run"] and account["aborted"] == 0, (load, account)
+
+
+def test_overload():
+    """wrk offers more than the pool can do: the rest is refused; how fast is printed."""
+    with Server(program, "--workers", "16", "--queue", "16") as server:
+        load = wrk(server, 64, 10, "/work?ms=20&kb=500", 300, 5)
+        full = server.metric("numapool_refused_full_total") + server.metric("numapool_refused_shed_total")
+        account = server.stop()
+    print(json.dumps(load))
+    good, refused = statuses(load)
+    assert load["answered"] == 64 * 300 == good + refused, load
+    assert load["incomplete"] == 0 and not any(load["errors"].values()), load
+    assert (good, refused) == (account["run"], account["status_503"]), (load, account)
+    assert good > 0 and refused == full > 0, (load, full, "503 only while the pool is full")
+    print(f"503: median {load['status']['503']['p50_us']} us; "
+          f"200 (20 ms of work, up to 16 before): median {load['status']['200']['p50_us']} us, "
+          f"p99 {load['status']['200']['p99_us']} us")
+
+
+def test_drain_load():
+    """SIGTERM under wrk: the answers it got are all that the server gave, each whole."""
+    with Server(program, "--workers", "16", "--queue", "64") as server:
+        timer = threading.Timer(2, server.terminate)
+        timer.start()
+        load = wrk(server, 32, 5, "/work?ms=30&kb=64", 0, 5)
+        account = server.finish()
+    print(json.dumps(load))
+    good, refused = statuses(load)
+    assert load["incomplete"] == 0 and load["errors"]["timeout"] == 0, load
+    assert (good, refused) == (account["status_200"], account["status_503"]), (load, account)
+    assert account["aborted"] == account["dropped"] == 0 < good, account
+
+
+clean_environment()
+globals()["test_" + case]()
