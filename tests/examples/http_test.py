@@ -5,9 +5,11 @@ import json
 import os
 import re
 import shutil
+import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 
@@ -385,77 +387,83 @@ def test_acceptors():
 
 def test_options():
     """Mistakes are named, before anything is done."""
-    with open("options_test.conf", "w") as f:
+    with tempfile.NamedTemporaryFile("w", suffix=".conf") as f:
         f.write("version = 1;\npool: { workers_max = 0; colour = 3; };\n")
-    for options, text in [(["--port", "70000"], "--port: '70000' is not a number from 0 to 65535"),
-                          (["--port", "x"], "--port: 'x'"), (["--workers", "0"], "--workers: '0'"),
-                          (["--address", "nowhere"], "--address: 'nowhere' is not an IPv4 address"),
-                          (["--colour"], "unrecognized option"), (["more"], "Too many arguments"),
-                          (["--address", "192.0.2.1"], "cannot listen on 192.0.2.1:8080"),
-                          (["--config", "/nonexistent"], "/nonexistent"),
-                          (["--config", "options_test.conf"], "options_test.conf:2")]:
-        result = subprocess.run([program, *options], capture_output=True, text=True, timeout=60)
-        assert result.returncode != 0 and text in result.stderr, (options, result)
+        f.flush()
+        for options, text in [(["--port", "70000"], "--port: '70000' is not a number from 0 to 65535"),
+                              (["--port", "x"], "--port: 'x'"), (["--workers", "0"], "--workers: '0'"),
+                              (["--address", "nowhere"], "--address: 'nowhere' is not an IPv4 address"),
+                              (["--colour"], "unrecognized option"), (["more"], "Too many arguments"),
+                              (["--address", "192.0.2.1"], "cannot listen on 192.0.2.1:8080"),
+                              (["--config", "/nonexistent"], "/nonexistent"),
+                              (["--config", f.name], f.name + ":2")]:
+            result = subprocess.run([program, *options], capture_output=True, text=True, timeout=60)
+            assert result.returncode != 0 and text in result.stderr, (options, result)
     help_text = subprocess.run([program, "--help"], capture_output=True, text=True, timeout=60)
     assert help_text.returncode == 0 and "--acceptors" in help_text.stdout, help_text
 
 
-def wrk(server, threads, seconds, target, count, wait_ms):
-    if shutil.which("wrk") is None:
-        skip("no wrk")
-    result = subprocess.run(["wrk", f"-t{threads}", f"-c{threads}", f"-d{seconds}s", "-s",
-                             os.path.join(here, "load.lua"), f"http://127.0.0.1:{server.port}{target}",
-                             "--", str(count), str(wait_ms)], capture_output=True, text=True, timeout=120)
-    assert result.returncode == 0, result
-    return json.loads(result.stdout.splitlines()[-1])
+class Wrk:
+    """wrk with load.lua, a connection per thread, until it is told to end."""
 
+    def __init__(self, server, threads, target, count, wait_ms):
+        if shutil.which("wrk") is None:
+            skip("no wrk")
+        self.process = subprocess.Popen(
+            ["wrk", f"-t{threads}", f"-c{threads}", "-d100s", "--timeout", "100s", "-s", os.path.join(here, "load.lua"),
+             f"http://127.0.0.1:{server.port}{target}", "--", str(count), str(wait_ms)],
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
-def statuses(load):
-    return load["status"]["200"]["count"], load["status"]["503"]["count"]
+    def end(self):
+        self.process.send_signal(signal.SIGINT)
+        out, err = self.process.communicate(timeout=60)
+        assert self.process.returncode == 0, (out, err)
+        load = json.loads(out.splitlines()[-1])
+        print(json.dumps(load))
+        assert load["incomplete"] == 0, load
+        return load, load["status"]["200"]["count"], load["status"]["503"]["count"]
 
 
 def test_load():
-    """wrk: every request answered, and the server's account is the client's."""
+    """Every request answered, and the server's account is the client's."""
     with Server(program) as server:
-        load = wrk(server, 32, 10, "/work?ms=1&kb=100", 500, 1)
+        wrk = Wrk(server, 32, "/work?ms=1&kb=100", 500, 1)
+        wait_until(lambda: server.metric("numapool_submitted_total") == 32 * 500, "all are sent")
+        load, good, refused = wrk.end()
         account = server.stop()
-    print(json.dumps(load))
-    good, refused = statuses(load)
-    assert load["answered"] == 32 * 500 == good + refused == account["requests"], (load, account)
-    assert load["incomplete"] == 0 and not any(load["errors"].values()), load
-    assert (good, refused) == (account["status_200"], account["status_503"]), (load, account)
-    assert good == account["run"] and account["aborted"] == 0, (load, account)
+    assert load["answered"] == 32 * 500 == good + refused, load
+    assert not any(load["errors"].values()), load
+    assert (good, refused) == (account["run"], account["status_503"]), (load, account)
+    assert account["aborted"] == account["dropped"] == 0, account
 
 
 def test_overload():
-    """wrk offers more than the pool can do: the rest is refused; how fast is printed."""
+    """More is offered than the pool can do: the rest is refused; how fast is printed."""
     with Server(program, "--workers", "16", "--queue", "16") as server:
-        load = wrk(server, 64, 10, "/work?ms=20&kb=500", 300, 5)
+        wrk = Wrk(server, 64, "/work?ms=20&kb=500", 300, 5)
+        wait_until(lambda: server.metric("numapool_submitted_total") == 64 * 300, "all are sent")
+        load, good, refused = wrk.end()
         full = server.metric("numapool_refused_full_total") + server.metric("numapool_refused_shed_total")
         account = server.stop()
-    print(json.dumps(load))
-    good, refused = statuses(load)
     assert load["answered"] == 64 * 300 == good + refused, load
-    assert load["incomplete"] == 0 and not any(load["errors"].values()), load
+    assert not any(load["errors"].values()), load
     assert (good, refused) == (account["run"], account["status_503"]), (load, account)
-    assert good > 0 and refused == full > 0, (load, full, "503 only while the pool is full")
-    print(f"503: median {load['status']['503']['p50_us']} us; "
-          f"200 (20 ms of work, up to 16 before): median {load['status']['200']['p50_us']} us, "
-          f"p99 {load['status']['200']['p99_us']} us")
+    assert good > 0 and refused == full > 0, (load, full, "503 for another reason than a full pool")
+    times = load["status"]
+    print(f"503: median {times['503']['p50_us']} us; 200 (20 ms of work, behind at most 16 others): "
+          f"median {times['200']['p50_us']} us, p99 {times['200']['p99_us']} us")
 
 
 def test_drain_load():
-    """SIGTERM under wrk: the answers it got are all that the server gave, each whole."""
+    """SIGTERM under load: the answers the client got are all that the server gave, each whole."""
     with Server(program, "--workers", "16", "--queue", "64") as server:
-        timer = threading.Timer(2, server.terminate)
-        timer.start()
-        load = wrk(server, 32, 5, "/work?ms=30&kb=64", 0, 5)
+        wrk = Wrk(server, 32, "/work?ms=30&kb=64", 0, 5)
+        wait_until(lambda: server.metric("numapool_run_total") >= 500, "it is in the middle of it")
+        server.terminate()
         account = server.finish()
-    print(json.dumps(load))
-    good, refused = statuses(load)
-    assert load["incomplete"] == 0 and load["errors"]["timeout"] == 0, load
-    assert (good, refused) == (account["status_200"], account["status_503"]), (load, account)
-    assert account["aborted"] == account["dropped"] == 0 < good, account
+        load, good, refused = wrk.end()
+    assert (good, refused) == (account["run"], account["status_503"]), (load, account)
+    assert account["aborted"] == account["dropped"] == 0, account
 
 
 clean_environment()

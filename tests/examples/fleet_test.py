@@ -1,0 +1,223 @@
+#!/usr/bin/env python3
+"""
+examples/haproxy/haproxy.cfg: fleet_test.py CASE CONFIG [PROGRAM]. Exit 77 with a reason: skipped.
+The agents here say what the test wants them to; the cases are what docs/fleet.md promises of HAProxy.
+"""
+
+import csv
+import http.client
+import io
+import os
+import shutil
+import signal
+import socket
+import socketserver
+import subprocess
+import sys
+import threading
+import time
+
+from http_server import Server, clean_environment, skip
+
+case, config = sys.argv[1:3]
+haproxy = shutil.which("haproxy", path=os.environ.get("PATH", "") + ":/usr/sbin:/sbin")
+if haproxy is None:
+    skip("no haproxy")
+
+
+class Agent(socketserver.ThreadingTCPServer):
+    """Answers every connection with `says` and counts them, as numapool agent would."""
+
+    allow_reuse_address = daemon_threads = True
+
+    def __init__(self, says):
+        self.says, self.asked = says, 0
+        super().__init__(("127.0.0.1", 0), None)
+        threading.Thread(target=self.serve_forever, daemon=True).start()
+
+    def finish_request(self, request, _):
+        self.asked += 1
+        request.sendall(self.says.encode() + b"\n")
+
+    def say(self, text):
+        """Returns when HAProxy has heard it."""
+        self.says = text
+        before = self.asked
+        wait_until(lambda: self.asked >= before + 2, "HAProxy asks the agent")
+
+
+def wait_until(condition, what, seconds=30):
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, what
+        time.sleep(0.02)
+
+
+def free_port():
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        return sock.getsockname()[1]
+
+
+class Fleet:
+    def __init__(self, one, two):
+        self.agents = [Agent("up ready 100%"), Agent("up ready 100%")]
+        self.port, self.status_port = free_port(), free_port()
+        environment = {**os.environ, "FLEET_PORT": str(self.port), "FLEET_STATUS_PORT": str(self.status_port),
+                       "ONE_PORT": str(one.port), "TWO_PORT": str(two.port),
+                       "ONE_AGENT_PORT": str(self.agents[0].server_address[1]),
+                       "TWO_AGENT_PORT": str(self.agents[1].server_address[1])}
+        # -db: in the foreground, so that it is this process that is ended.
+        self.process = subprocess.Popen([haproxy, "-db", "-f", config], env=environment,
+                                        stderr=subprocess.PIPE, text=True)
+        wait_until(self.ready, "both servers are up")
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.process.kill()
+        self.process.communicate()
+        for agent in self.agents:
+            agent.shutdown()
+            agent.server_close()
+
+    def get(self, port, target):
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+        try:
+            connection.request("GET", target)
+            answer = connection.getresponse()
+            return answer.status, answer.read().decode()
+        finally:
+            connection.close()
+
+    def server(self, name):
+        """A row of HAProxy's table: status, weight, stot and more."""
+        table = csv.DictReader(io.StringIO(self.get(self.status_port, "/;csv")[1].lstrip("# ")))
+        return next(row for row in table if (row["pxname"], row["svname"]) == ("work", name))
+
+    def ready(self):
+        assert self.process.poll() is None, self.process.communicate()
+        try:
+            return all(self.server(name)["status"] == "UP" and self.server(name)["agent_status"].strip("* ") ==
+                       "L7OK" for name in ("one", "two"))
+        except ConnectionRefusedError:
+            return False
+
+    def requests(self, name):
+        return int(self.server(name)["hrsp_2xx"]) + int(self.server(name)["hrsp_5xx"])
+
+
+class Load:
+    """Clients that ask again and again, each on connections of its own, until told to stop."""
+
+    def __init__(self, fleet, clients=8, target="/work?ms=5&kb=16"):
+        self.fleet, self.target, self.go = fleet, target, True
+        self.statuses, self.errors = {}, []
+        self.lock = threading.Lock()
+        self.threads = [threading.Thread(target=self.ask) for _ in range(clients)]
+        for thread in self.threads:
+            thread.start()
+
+    def ask(self):
+        while self.go:
+            try:
+                status, body = self.fleet.get(self.fleet.port, self.target)
+                assert status == 503 or body.startswith("ms="), body
+            except Exception as error:
+                status = None
+                self.errors.append(repr(error))
+            with self.lock:
+                self.statuses[status] = self.statuses.get(status, 0) + 1
+
+    def count(self, status=200):
+        return self.statuses.get(status, 0)
+
+    def more(self, count=150):
+        before = self.count()
+        wait_until(lambda: self.count() >= before + count, "requests are answered")
+
+    def stop(self):
+        self.go = False
+        for thread in self.threads:
+            thread.join()
+        print(self.statuses)
+        assert not self.errors, self.errors[:3]
+        return self.statuses
+
+
+def test_accepted():
+    result = subprocess.run([haproxy, "-c", "-f", config], capture_output=True, text=True)
+    assert result.returncode == 0 and "WARNING" not in result.stderr, result
+
+
+def test_weights():
+    """Shares follow the agents; drain moves everything, ready brings it back; no error on the way."""
+    with Server(sys.argv[3]) as one, Server(sys.argv[3]) as two, Fleet(one, two) as fleet:
+        load = Load(fleet)
+        fleet.agents[0].say("up ready 25%")
+        assert fleet.server("one")["weight"] == "25" and fleet.server("two")["weight"] == "100"
+        before = [fleet.requests(name) for name in ("one", "two")]
+        load.more(500)
+        shares = [fleet.requests(name) - at for name, at in zip(("one", "two"), before)]
+        print("25 % to 100 %:", shares)
+        assert 3 * shares[0] < shares[1] < 5 * shares[0], shares
+        fleet.agents[0].say("drain")
+        wait_until(lambda: fleet.server("one")["status"].startswith("DRAIN"), "it drains")
+        wait_until(lambda: fleet.server("one")["scur"] == "0", "what it had is answered")
+        before = fleet.requests("one")
+        load.more()
+        assert fleet.requests("one") == before, "everything is moved"
+        fleet.agents[0].say("ready 100%")
+        wait_until(lambda: fleet.server("one")["status"] == "UP", "it is back")
+        load.more()
+        assert fleet.requests("one") > before
+        # An agent that is gone changes nothing.
+        fleet.agents[0].shutdown()
+        fleet.agents[0].server_close()
+        time.sleep(1.5)
+        assert fleet.server("one")["status"] == "UP" and fleet.server("one")["weight"] == "100"
+        load.more()
+        assert set(load.stop()) == {200}
+        one.stop(), two.stop()
+
+
+def test_throttled():
+    """A server that refuses most: what it refuses is served by the other, and nobody is told of it."""
+    with Server(sys.argv[3], "--workers", "1", "--queue", "2") as one, Server(sys.argv[3]) as two, \
+            Fleet(one, two) as fleet:
+        load = Load(fleet, clients=16)
+        load.more(500)
+        wait_until(lambda: int(fleet.server("one")["wredis"]) > 0, "something was refused and sent on")
+        assert set(load.stop()) == {200}
+        refused = one.stop()["refused"]
+        assert refused > 0 and two.stop()["refused"] == 0
+        print("refused by one and served by two:", refused)
+
+
+def test_stop():
+    """SIGTERM, a restart on the same port, then SIGKILL, all under load: every GET is answered."""
+    with Server(sys.argv[3], "--grace", "1500") as one, Server(sys.argv[3]) as two, Fleet(one, two) as fleet:
+        load = Load(fleet)
+        load.more()
+        one.terminate()
+        wait_until(lambda: fleet.server("one")["status"].startswith("DOWN"), "/healthz is heard")
+        load.more()
+        account = one.finish()
+        assert account["aborted"] == account["dropped"] == 0, account
+        load.more()
+        with Server(sys.argv[3], "--port", str(one.port)) as again:
+            wait_until(lambda: fleet.server("one")["status"] == "UP", "it is back")
+            before = fleet.requests("one")
+            load.more()
+            assert fleet.requests("one") > before
+            again.process.send_signal(signal.SIGKILL)
+            load.more()
+            wait_until(lambda: fleet.server("one")["status"].startswith("DOWN"), "its death is seen")
+            load.more()
+        assert set(load.stop()) == {200}
+        two.stop()
+
+
+clean_environment()
+globals()["test_" + case]()
