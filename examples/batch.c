@@ -469,14 +469,17 @@ int main(int argc, char **argv)
                                      .args_doc = "[FILE...]",
                                      .doc =
                                          "Checksums of files, or generated work, in a numapool."};
-    if (argp_parse(&argp, argc, argv, 0, NULL, NULL) != 0 || !make_pool()) {
+    if (argp_parse(&argp, argc, argv, 0, NULL, NULL) != 0) {
+        return 2;
+    }
+    const struct sigaction action = {.sa_handler = on_interrupt, .sa_flags = (int)SA_RESETHAND};
+    (void)sigaction(SIGINT, &action, NULL);
+    (void)sigaction(SIGTERM, &action, NULL);
+    if (!make_pool()) {
         return 2;
     }
     make_crc_table();
     on_terminal = isatty(STDERR_FILENO);
-    const struct sigaction action = {.sa_handler = on_interrupt, .sa_flags = (int)SA_RESETHAND};
-    (void)sigaction(SIGINT, &action, NULL);
-    (void)sigaction(SIGTERM, &action, NULL);
 
     pthread_t progress;
     pthread_condattr_t attributes;
@@ -501,11 +504,16 @@ int main(int argc, char **argv)
     }
     uint64_t done = job.printed - job.cancelled - job.failed;
     if (!job.quiet) {
+        uint64_t bytes = atomic_load(&bytes_done);
         (void)fprintf(stderr,
                       "%s%" PRIu64 " done, %" PRIu64 " failed, %" PRIu64
-                      " cancelled in %.2f s: %.0f items/s, %.1f MB/s\n",
+                      " cancelled in %.2f s: %.0f items/s",
                       on_terminal ? "\r\033[K" : "", done, job.failed, job.cancelled, seconds,
-                      (double)done / seconds, (double)atomic_load(&bytes_done) / 1e6 / seconds);
+                      (double)done / seconds);
+        if (bytes > 0) {
+            (void)fprintf(stderr, ", %.1f MB/s", (double)bytes / 1e6 / seconds);
+        }
+        (void)fputc('\n', stderr);
     }
     (void)numapool_group_destroy(job.group);
     result = result == NUMAPOOL_OK ? numapool_destroy(job.pool) : result;

@@ -10,7 +10,6 @@ import signal
 import subprocess
 import sys
 import tempfile
-import time
 
 from http_server import clean_environment, skip
 
@@ -69,7 +68,8 @@ def test_interrupt():
     """Ctrl-C ends in order: what runs is told, what waits is dropped, and all of it is counted."""
     process = subprocess.Popen([program, "--items", "1000000000", "--size", "100000"],
                                stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    time.sleep(1)
+    first = process.stderr.readline()
+    assert re.match(r" *\d+%  \d+/1000000000 items, \d+/s", first), first
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=60)
     assert process.returncode == 130 and out == "", (process.returncode, out, err)
