@@ -333,16 +333,21 @@ void http_wait_for_end(struct http_server *server)
     }
 }
 
-void http_drain(struct http_server *server)
+void http_drain(struct http_server *server, void (*look)(void *arg, unsigned waited_ms), void *arg)
 {
-    /* In steps, so that a second signal is seen. */
-    uint64_t left_ms = server->options.drain_s * UINT64_C(1000);
-    int result = numapool_drain(server->pool, 0);
-    while (result == NUMAPOOL_E_TIMEDOUT && left_ms > 0 && !http_in_a_hurry()) {
-        uint64_t step_ms = left_ms < 100 ? left_ms : 100;
-        result = numapool_drain(server->pool, step_ms * MS);
-        left_ms -= step_ms;
+    /* A connection is open until its request is answered; only then is the pool closed, so that what a
+       client is just sending is served, too. */
+    const struct timespec pause = {.tv_sec = 0, .tv_nsec = (long)(HTTP_LOOK_MS * MS)};
+    unsigned waited_ms = 0;
+    while (atomic_load(&server->counts.open) > 0 && waited_ms < server->options.drain_s * 1000 &&
+           !http_in_a_hurry()) {
+        if (look != NULL) {
+            look(arg, waited_ms);
+        }
+        (void)nanosleep(&pause, NULL);
+        waited_ms += HTTP_LOOK_MS;
     }
+    int result = numapool_drain(server->pool, 0);
     if (result == NUMAPOOL_E_TIMEDOUT) {
         fprintf(stderr, "%s: cancelling requests that are not served yet\n", server->name);
         (void)numapool_group_cancel(server->group);

@@ -18,6 +18,9 @@
 #define HTTP_HEAD_MAX 8192   /* longest request line with all header fields */
 #define HTTP_BODY_MAX 65536  /* longest body of a request, which nobody reads */
 #define HTTP_ACCEPTORS_MAX 64
+/* For clients that had connected, but sent nothing, when the end began. */
+#define HTTP_LAST_REQUEST_MS 500
+#define HTTP_LOOK_MS 5
 #define HTTP_RESULTS 8 /* -results a refusal may have: NUMAPOOL_E_FULL to _E_INVALID */
 
 struct http_options {
@@ -101,8 +104,11 @@ int http_accept(int listener);
 
 /* Waits for SIGTERM or SIGINT, tells /healthz and answers of it, lets the grace pass. */
 void http_wait_for_end(struct http_server *server);
-/* After nobody accepts any more: runs or, after --drain or at a second signal, cancels all tasks. */
-void http_drain(struct http_server *server);
+/*
+ * After nobody accepts any more: lets connections come to their end, then the pool. After --drain or at a
+ * second signal tasks are cancelled. `look`, if not NULL, is called every HTTP_LOOK_MS meanwhile.
+ */
+void http_drain(struct http_server *server, void (*look)(void *arg, unsigned waited_ms), void *arg);
 /* Destroys the pool and prints the account. Returns the exit status: 1 if anything is missing. */
 int http_server_fini(struct http_server *server);
 

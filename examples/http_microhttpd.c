@@ -25,10 +25,6 @@
 #include <unistd.h>
 
 #define CONNECTION_BYTES ((size_t)16 << 10) /* bounds the head of a request */
-#define LAST_REQUEST_MS                                                                            \
-    500 /* for clients that had connected, but sent nothing, when the end began */
-#define LOOK_MS 5
-
 /* What a connection is doing, as far as the end of the server wants to know. */
 struct connection {
     struct connection *next;
@@ -282,15 +278,18 @@ static void stop_accepting(struct acceptor *acceptor)
 }
 
 /* Connections without a request: what is there is read and answered, then the daemon sees their end. */
-static void end_idle(struct acceptor *acceptor, bool fresh_too)
+static void end_idle(void *arg, unsigned waited_ms)
 {
-    (void)pthread_mutex_lock(&acceptor->lock);
-    for (struct connection *c = acceptor->connections; c != NULL; c = c->next) {
-        if (!c->busy && (c->served || fresh_too)) {
-            (void)shutdown(c->fd, SHUT_RD);
+    struct acceptor *acceptors = arg;
+    for (unsigned i = 0; i < HTTP_ACCEPTORS_MAX && acceptors[i].daemon != NULL; i++) {
+        (void)pthread_mutex_lock(&acceptors[i].lock);
+        for (struct connection *c = acceptors[i].connections; c != NULL; c = c->next) {
+            if (!c->busy && (c->served || waited_ms >= HTTP_LAST_REQUEST_MS)) {
+                (void)shutdown(c->fd, SHUT_RD);
+            }
         }
+        (void)pthread_mutex_unlock(&acceptors[i].lock);
     }
-    (void)pthread_mutex_unlock(&acceptor->lock);
 }
 
 int main(int argc, char **argv)
@@ -326,17 +325,14 @@ int main(int argc, char **argv)
     for (unsigned i = 0; i < count; i++) {
         stop_accepting(&acceptors[i]);
     }
-    http_drain(&server);
-    /* All tasks are done. Their answers may still be on the way, for as long as a client may take. */
-    unsigned waited_ms = 0;
-    while (atomic_load(&server.counts.open) > 0 && !http_in_a_hurry() &&
-           waited_ms < server.options.timeout_s * 1000) {
-        const struct timespec pause = {.tv_sec = 0, .tv_nsec = LOOK_MS * 1000000L};
-        for (unsigned i = 0; i < count; i++) {
-            end_idle(&acceptors[i], waited_ms >= LAST_REQUEST_MS);
-        }
+    http_drain(&server, end_idle, acceptors);
+    /* All tasks are done. Answers may still be on the way, for as long as a client may take. */
+    for (unsigned waited_ms = 0; atomic_load(&server.counts.open) > 0 && !http_in_a_hurry() &&
+                                 waited_ms < server.options.timeout_s * 1000;
+         waited_ms += HTTP_LOOK_MS) {
+        const struct timespec pause = {.tv_sec = 0, .tv_nsec = HTTP_LOOK_MS * 1000000L};
+        end_idle(acceptors, waited_ms);
         (void)nanosleep(&pause, NULL);
-        waited_ms += LOOK_MS;
     }
     for (unsigned i = 0; i < count; i++) {
         MHD_stop_daemon(acceptors[i].daemon);

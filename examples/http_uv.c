@@ -191,7 +191,7 @@ int main(int argc, char **argv)
     }
     http_wait_for_end(&server);
     ask(acceptors, count, STOP);
-    http_drain(&server);
+    http_drain(&server, NULL, NULL);
     ask(acceptors, count, END);
     for (unsigned i = 0; i < count; i++) {
         (void)pthread_join(acceptors[i].thread, NULL);

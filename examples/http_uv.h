@@ -13,8 +13,6 @@
 #include <pthread.h>
 
 #define PIPELINE_BYTES 4096
-/* For clients that had connected, but sent nothing, when the end began. */
-#define LAST_REQUEST_MS 500
 
 struct connection;
 

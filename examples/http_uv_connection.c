@@ -224,7 +224,6 @@ static int on_headers_complete(http_parser *parser)
         connection->error_status = 413;
     }
     connection->head = parser->method == HTTP_HEAD;
-    parser->upgrade = 0; /* an offer that may be passed over, RFC 9110, 7.8 */
     return connection->error_status != 0 ? -1 : 0;
 }
 
@@ -370,7 +369,7 @@ void connection_end(struct connection *connection)
 {
     uv_os_fd_t fd;
     if (!connection->served) {
-        set_deadline(connection, LAST_REQUEST_MS);
+        set_deadline(connection, HTTP_LAST_REQUEST_MS);
     } else if (uv_fileno((uv_handle_t *)&connection->tcp, &fd) == 0) {
         (void)shutdown(fd, SHUT_RD); /* what is there is read and answered, then it ends */
     }

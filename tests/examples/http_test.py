@@ -187,12 +187,13 @@ def test_refuse():
 def test_drain():
     """SIGTERM in the middle: what was accepted is answered whole, idle connections end, exit status 0."""
     count = 40
-    with Server(program, "--workers", "16", "--grace", "300") as server:
+    with Server(program, "--workers", "16", "--grace", "300", "--timeout", "600") as server:
         idle = [Wire(server) for _ in range(20)]
         for wire in idle:
             wire.send("GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
             assert "connection" not in wire.answer()[1]
-        silent = Wire(server)
+        silent, half = Wire(server), Wire(server)
+        half.send("GET /work?kb=5 HTTP/1.1\r\nHost: x\r\na: b\r\n")
         busy = [Wire(server) for _ in range(count)]
         for i, wire in enumerate(busy):
             wire.send(f"GET /work?ms=300&kb={i} HTTP/1.1\r\nHost: x\r\n\r\n")
@@ -206,6 +207,8 @@ def test_drain():
             status, fields, body = wire.answer()
             assert (status, body) == (200, f"ms=300 cpu_us=0 kb={i} node=0\n"), (status, body)
             assert fields["connection"] == "close" and wire.answer() is None
+        half.send("c: d\r\n\r\n")  # its request had begun, so it is served
+        assert half.answer()[2] == "ms=0 cpu_us=0 kb=5 node=0\n" and half.answer() is None
         for wire in [*idle, silent]:
             assert wire.answer() is None
         account = server.finish()
@@ -214,8 +217,22 @@ def test_drain():
             assert False, "it still listens"
         except ConnectionRefusedError:
             pass
-    assert account["run"] == account["accepted"] == count + 1, account
+    assert account["run"] == account["accepted"] == count + 2, account
     assert account["aborted"] == account["dropped"] == 0, account
+
+
+def test_backlog():
+    """Connections that only the kernel had accepted when the end came are served, too."""
+    # Only those beyond --connections wait there for sure; libmicrohttpd closes such.
+    with Server(program, "--connections", "2", "--grace", "0", "--timeout", "600") as server:
+        busy = [Wire(server) for _ in range(7)]
+        for i, wire in enumerate(busy):
+            wire.send(f"GET /work?ms=300&kb={i} HTTP/1.1\r\nHost: x\r\n\r\n")
+        server.terminate()
+        for i, wire in enumerate(busy):
+            assert wire.answer()[2] == f"ms=300 cpu_us=0 kb={i} node=0\n"
+        account = server.finish()
+    assert account["run"] == account["connections"] == 7, account
 
 
 def test_cancel():
@@ -265,6 +282,8 @@ def test_hostile():
             wire = Wire(server)
             wire.send("GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n")
             assert wire.answer()[0] == 200
+            wire.send("GET /work?kb=6 HTTP/1.1\r\nHost: x\r\n\r\n")
+            assert wire.answer()[2] == "ms=0 cpu_us=0 kb=6 node=0\n"
             wire.close()
         # A body that nobody asked for is read over.
         wire = Wire(server)
