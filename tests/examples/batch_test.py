@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""The batch example: batch_test.py CASE PROGRAM. Exit 77 with a reason: skipped."""
+"""The batch example: batch_test.py CASE[,CASE...] PROGRAM. Exit 77 with a reason: skipped."""
 
 import os
 import pty
@@ -13,7 +13,7 @@ import tempfile
 
 from http_server import clean_environment, skip
 
-case, program = sys.argv[1:]
+cases, program = sys.argv[1:]
 
 
 def run(*arguments, expect=0, given=None):
@@ -105,4 +105,5 @@ def test_progress():
 
 
 clean_environment()
-globals()["test_" + case]()
+for case in cases.split(","):
+    globals()["test_" + case]()

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""The example servers as clients meet them: http_test.py CASE PROGRAM. Exit 77 with a reason: skipped."""
+"""The example servers as clients meet them: http_test.py CASE[,CASE...] PROGRAM. Exit 77 with a reason: skipped."""
 
 import json
 import os
@@ -15,7 +15,7 @@ import time
 
 from http_server import Server, Wire, clean_environment, skip, soft_files
 
-case, program = sys.argv[1:]
+cases, program = sys.argv[1:]
 here = os.path.dirname(os.path.abspath(__file__))
 own_protocol = "http_uv" in program  # the parts of HTTP that are in our sources
 
@@ -187,7 +187,7 @@ def test_refuse():
 def test_drain():
     """SIGTERM in the middle: what was accepted is answered whole, idle connections end, exit status 0."""
     count = 40
-    with Server(program, "--workers", "16", "--grace", "300", "--timeout", "600") as server:
+    with Server(program, "--workers", "16", "--grace", "1500", "--timeout", "600") as server:
         idle = [Wire(server) for _ in range(20)]
         for wire in idle:
             wire.send("GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
@@ -249,9 +249,48 @@ def test_cancel():
     assert account["dropped"] == account["accepted"] == account["status_503"] == 6, account
 
 
+def test_hurry():
+    """A second signal does not wait for --drain."""
+    with Server(program, "--workers", "2", "--grace", "0", "--drain", "600", "--timeout", "600") as server:
+        busy, half = [Wire(server) for _ in range(6)], Wire(server)
+        for wire in busy:
+            wire.send("GET /work?ms=60000 HTTP/1.1\r\nHost: x\r\n\r\n")
+        half.send("GET /wo")
+        wait_until(lambda: server.metric("numapool_submitted_total") == 6, "all are accepted")
+        server.terminate()
+
+        def closed():
+            try:
+                server.connect().close()
+                return False
+            except ConnectionRefusedError:
+                return True
+
+        wait_until(closed, "it has begun to end")
+        server.terminate()
+        for wire in busy:
+            check_503(wire.answer(), reasons=("cancelled",))
+        account = server.finish(complain=True)
+        assert half.answer() is None
+    assert account["dropped"] == account["accepted"] == account["status_503"] == 6, account
+
+
+def test_deadline():
+    """--deadline: what is not served in time is refused, dropped or ended, and everybody is told."""
+    with Server(program, "--workers", "1", "--deadline", "100") as server:
+        wires = [Wire(server) for _ in range(8)]
+        for wire in wires:
+            wire.send("GET /work?ms=60000 HTTP/1.1\r\nHost: x\r\n\r\n")
+        told = [check_503(wire.answer(), reasons=("deadline",)) for wire in wires]
+        assert "not finished" in told, told
+        account = server.stop()
+    assert account["status_503"] == 8 == account["dropped"] + account["deadline"], account
+    assert account["run"] == 0, account
+
+
 def test_hostile():
     """Clients that break the rules hurt themselves alone."""
-    with Server(program, "--timeout", "1", "--workers", "8") as server:
+    with Server(program, "--timeout", "60", "--workers", "8") as server:
         def last(data, status):
             wire = Wire(server)
             try:
@@ -320,18 +359,19 @@ def test_hostile():
             wire.send("GET /work?ms=20 HTTP/1.1\r\nHost: x\r\n\r\n")
             wire.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
             wire.close()
-        # Half a request and then nothing: told so, or closed.
-        slow = Wire(server)
-        slow.send("GET /work?ms=1 HT")
-        silent = Wire(server)
-        answer = slow.answer()
-        assert answer is None or answer[0] == 408, answer
-        assert answer is not None or not own_protocol
-        assert slow.answer() is None and silent.answer() is None
         assert server.get("/work?kb=5")[2] == "ms=0 cpu_us=0 kb=5 node=0\n"
         wait_until(lambda: server.metric("http_connections") == 1, "every connection ends")
         account = server.stop()
     assert account["accepted"] == account["run"], account
+    # Half a request and then nothing: told so, or closed. Nothing at all: closed.
+    with Server(program, "--timeout", "1") as server:
+        slow, silent = Wire(server), Wire(server)
+        slow.send("GET /work?ms=1 HT")
+        answer = slow.answer()
+        assert answer is None or answer[0] == 408, answer
+        assert answer is not None or not own_protocol
+        assert slow.answer() is None and silent.answer() is None
+        server.stop()
 
 
 def test_slow_reader():
@@ -486,4 +526,5 @@ def test_drain_load():
 
 
 clean_environment()
-globals()["test_" + case]()
+for case in cases.split(","):
+    globals()["test_" + case]()
