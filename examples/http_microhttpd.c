@@ -25,6 +25,8 @@
 #include <unistd.h>
 
 #define CONNECTION_BYTES ((size_t)16 << 10) /* bounds the head of a request */
+#define HURRY_MS 1000 /* for the last answers after a second signal */
+
 /* What a connection is doing, as far as the end of the server wants to know. */
 struct connection {
     struct connection *next;
@@ -277,18 +279,48 @@ static void stop_accepting(struct acceptor *acceptor)
     (void)close(acceptor->listener);
 }
 
-/* Connections without a request: what is there is read and answered, then the daemon sees their end. */
-static void end_idle(void *arg, unsigned waited_ms)
+/*
+ * Connections without a request: what is there is read and answered, then the daemon sees their end.
+ * Returns how many have a request.
+ */
+static unsigned end_idle(struct acceptor *acceptors, unsigned waited_ms)
 {
-    struct acceptor *acceptors = arg;
+    unsigned busy = 0;
     for (unsigned i = 0; i < HTTP_ACCEPTORS_MAX && acceptors[i].daemon != NULL; i++) {
         (void)pthread_mutex_lock(&acceptors[i].lock);
         for (struct connection *c = acceptors[i].connections; c != NULL; c = c->next) {
+            busy += c->busy;
             if (!c->busy && (c->served || waited_ms >= HTTP_LAST_REQUEST_MS)) {
                 (void)shutdown(c->fd, SHUT_RD);
             }
         }
         (void)pthread_mutex_unlock(&acceptors[i].lock);
+    }
+    return busy;
+}
+
+static void look(void *acceptors, unsigned waited_ms)
+{
+    (void)end_idle(acceptors, waited_ms);
+}
+
+/*
+ * All tasks are done. Answers may still be on the way, for as long as a client may take; after a second
+ * signal, only those of the tasks, and briefly.
+ */
+static void await_answers(struct http_server *server, struct acceptor *acceptors)
+{
+    const struct timespec pause = {.tv_sec = 0, .tv_nsec = HTTP_LOOK_MS * 1000000L};
+    unsigned waited_ms = 0;
+    while (atomic_load(&server->counts.open) > 0) {
+        bool hurry = http_in_a_hurry();
+        unsigned busy = end_idle(acceptors, waited_ms);
+        if (waited_ms >= (hurry ? HURRY_MS : server->options.timeout_s * 1000) ||
+            (hurry && busy == 0)) {
+            return;
+        }
+        (void)nanosleep(&pause, NULL);
+        waited_ms += HTTP_LOOK_MS;
     }
 }
 
@@ -325,15 +357,8 @@ int main(int argc, char **argv)
     for (unsigned i = 0; i < count; i++) {
         stop_accepting(&acceptors[i]);
     }
-    http_drain(&server, end_idle, acceptors);
-    /* All tasks are done. Answers may still be on the way, for as long as a client may take. */
-    for (unsigned waited_ms = 0; atomic_load(&server.counts.open) > 0 && !http_in_a_hurry() &&
-                                 waited_ms < server.options.timeout_s * 1000;
-         waited_ms += HTTP_LOOK_MS) {
-        const struct timespec pause = {.tv_sec = 0, .tv_nsec = HTTP_LOOK_MS * 1000000L};
-        end_idle(acceptors, waited_ms);
-        (void)nanosleep(&pause, NULL);
-    }
+    http_drain(&server, look, acceptors);
+    await_answers(&server, acceptors);
     for (unsigned i = 0; i < count; i++) {
         MHD_stop_daemon(acceptors[i].daemon);
     }
