@@ -25,7 +25,7 @@
 #include <unistd.h>
 
 #define CONNECTION_BYTES ((size_t)16 << 10) /* bounds the head of a request */
-#define HURRY_MS 1000 /* for the last answers after a second signal */
+#define HURRY_MS 1000                       /* for the last answers after a second signal */
 
 /* What a connection is doing, as far as the end of the server wants to know. */
 struct connection {
