@@ -2,6 +2,7 @@
 #   install      installs the build, then moves that: nothing may remember the first place
 #   cmake        configures, builds and runs app/ by find_package
 #   pkgconfig    compiles app/main.c by the flags of pkg-config
+#   cxx          app/main.cpp likewise
 #   subdirectory the sources inside app/, as FetchContent does it
 #   refuse       asks for a version that this one cannot stand in for
 set(prefix "${WORK}/moved here")
@@ -59,7 +60,16 @@ elseif(STEP STREQUAL "cmake" OR STEP STREQUAL "subdirectory")
     -D "SOURCE=${SOURCE}")
   run("${CMAKE_COMMAND}" --build "${build}")
   check_program()
-elseif(STEP STREQUAL "pkgconfig")
+elseif(STEP STREQUAL "pkgconfig" OR STEP STREQUAL "cxx")
+  set(compile "${CC}" "${APP}/main.c")
+  if(STEP STREQUAL "cxx")
+    find_program(CXX NAMES c++ g++ clang++ NO_CACHE)
+    if(NOT CXX)
+      message("skip: there is no C++ compiler")
+      return()
+    endif()
+    set(compile "${CXX}" -std=c++17 "${APP}/main.cpp")
+  endif()
   set(name numapool)
   if(KIND STREQUAL "static")
     set(name numapool-static)
@@ -70,7 +80,7 @@ elseif(STEP STREQUAL "pkgconfig")
   separate_arguments(flags UNIX_COMMAND "${flags}")
   get_filename_component(directory "${program}" DIRECTORY)
   file(MAKE_DIRECTORY "${directory}")
-  run("${CC}" -o "${program}" "${APP}/main.c" ${flags})
+  run(${compile} -o "${program}" ${flags})
   check_program()
 elseif(STEP STREQUAL "refuse")
   execute_process(COMMAND "${CMAKE_COMMAND}" -G "${GENERATOR}" -S "${APP}" -B "${WORK}/refuse"
