@@ -13,10 +13,6 @@
 #include <memory>
 #include <type_traits>
 
-#if NUMAPOOL_CPP_EXCEPTIONS && defined(__GLIBCXX__)
-#include <cxxabi.h>
-#endif
-
 namespace numapool_cpp
 {
 
@@ -125,20 +121,19 @@ struct is_told_of_drop<F, std::void_t<decltype(std::declval<F &>().dropped(std::
 };
 
 /* Runs what may throw, inside a task: C must never be unwound into. But for a thread that ends itself
-   (pthread_exit, cancellation): that unwinding is the C library's own and has to go on. */
+   (pthread_exit, cancellation): that unwinding is the C library's own, has no exception of C++, and has to
+   go on. (Not by catching abi::__forced_unwind: there is no such object, which a sanitizer minds.) */
 template <class Body> void guard(outcome *owner, Body &&body)
 {
 #if NUMAPOOL_CPP_EXCEPTIONS
     try {
         body();
-    }
-#ifdef __GLIBCXX__
-    catch (abi::__forced_unwind &) {
-        throw;
-    }
-#endif
-    catch (...) {
-        owner->threw_one(std::current_exception());
+    } catch (...) {
+        std::exception_ptr what = std::current_exception();
+        if (what == nullptr) {
+            throw;
+        }
+        owner->threw_one(std::move(what));
     }
 #else
     (void)owner;
