@@ -5,6 +5,7 @@
 #include "api/config.h"
 #include "api/error.h"
 #include "api/pool.h"
+#include "api/registry.h"
 #include "flow/control.h"
 #include "flow/pool.h"
 #include "flow/stats_page.h"
@@ -271,7 +272,11 @@ static int create_with(numapool **out, const struct numapool_config *config,
     (void)pthread_mutex_init(&pool->balancer.lock, NULL);
     int result = build(pool, config, error);
     if (result == NUMAPOOL_OK) {
+        pool->registry_slot = npi_registry_show(&npi_registry, pool);
         result = start(pool, error);
+        if (result != NUMAPOOL_OK) {
+            npi_registry_hide(&npi_registry, pool->registry_slot);
+        }
     }
     if (result != NUMAPOOL_OK) {
         npi_pool_free(pool);

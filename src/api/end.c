@@ -1,6 +1,7 @@
 /* Draining, destroying, and changing the budget: the ends of a pool's life and its one dial. */
 #include "api/error.h"
 #include "api/pool.h"
+#include "api/registry.h"
 #include "flow/balancer.h"
 #include "flow/control.h"
 #include "flow/stats_page.h"
@@ -158,6 +159,7 @@ int numapool_destroy(numapool *pool)
         struct npi_control *control = pool->shards[i]->control;
         npi_stats_page_publish_last(&control->publisher, pool->shards[i], control->tick.cpus);
     }
+    npi_registry_hide(&npi_registry, pool->registry_slot);
     npi_pool_free(pool);
     return NUMAPOOL_OK;
 }

@@ -53,10 +53,11 @@ struct numapool {
     struct numapool_config config;           /* settled: every field has its value */
     char name[5];
     bool adaptive;
-    bool follows_quota;    /* cpu.max, also when it changes */
-    bool slices_granted;   /* the kernel grants workers a short scheduler slice */
-    struct npi_share page; /* flow/stats_page.h */
-    uint32_t budget_max;   /* what worker slots were made for */
+    bool follows_quota;     /* cpu.max, also when it changes */
+    bool slices_granted;    /* the kernel grants workers a short scheduler slice */
+    struct npi_share page;  /* flow/stats_page.h */
+    uint32_t budget_max;    /* what worker slots were made for */
+    unsigned registry_slot; /* api/registry.h */
 
     /* shared, seldom written */
     NPI_APART npi_a32 phase; /* enum npi_phase; sc: @pool-closed */

@@ -123,6 +123,10 @@ struct npi_share {
 int npi_share_create(struct npi_share *share, const char *name, size_t bytes);
 void npi_share_release(struct npi_share *share); /* none is fine */
 
+/* --------------------------------------------------------------------------- descriptor */
+/* Writes all of it. Also in a signal handler; errno is left as it was. */
+int npi_fd_write(int fd, const void *bytes, size_t count);
+
 /* ------------------------------------------------------------------------------ machine */
 /* Idle time of each CPU in a set since boot, summed, in ns; -ENOENT where the kernel does not tell.
    cpus as in topology/cpuset.h: words of 64 bits. */
