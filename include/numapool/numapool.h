@@ -18,8 +18,9 @@
  * exits the process, and none waits without a bound except numapool_destroy() for running tasks.
  *
  * Threads. Every function may be called from any thread, also from inside a task, unless it says
- * otherwise; none but numapool_dump_state() from a signal handler. The one thing the caller has to arrange is
- * that no other thread still uses a pool, a group or a configuration while it is being destroyed.
+ * otherwise; none but numapool_dump_state() from a signal handler. The one thing the caller has to
+ * arrange is that no other thread still uses a pool, a group or a configuration while it is being
+ * destroyed.
  *
  * Order. Tasks that one thread submits to one shard in one class are taken by workers in the order of
  * their submits, as long as no submitting thread is preempted in the middle of a submit (then its task
@@ -554,18 +555,18 @@ NUMAPOOL_API NUMAPOOL_MUST_USE int numapool_stats_prometheus(numapool *pool, cha
                                                              size_t size, size_t *needed);
 
 /**
- * Writes what all pools of this process do just now, as text for people: of each pool its shards with what waits
- * and the counters, and of each worker that is not asleep its thread, the function of its task and since
- * when. For a handler of SIGSEGV, SIGABRT or a signal of yours, and for a thread of a program that
- * stands still. The text may change with any version.
+ * Writes what all pools of this process do just now, as text for people: of each pool its shards with
+ * what waits and the counters, and of each worker that is not asleep its thread, the function of its
+ * task and since when. For a handler of SIGSEGV, SIGABRT or a signal of yours, and for a thread of a
+ * program that stands still. The text may change with any version.
  *
  * Threads  any, also from a signal handler, at any moment: while pools are created, used or destroyed,
- *          inside any function of this library, also on a stack of its own of 8 KiB. Takes no lock,
- *          allocates nothing, leaves errno alone. Words are read one by one while work goes on
+ *          inside any function of this library, on a stack of 8 KiB. Takes no lock, allocates
+ *          nothing, leaves errno alone. Words are read one by one while work goes on
  * Blocks   as write() to fd does; no pool waits for it meanwhile. A broken pipe raises SIGPIPE
- * Units    functions are addresses: `info symbol` of gdb, or addr2line with /proc/PID/maps, names them
- * Returns  OK, _E_INVALID (fd is negative), _E_SYSTEM (it could not be written). In a child of fork() it
- *          names the parent's pools and says that they are not the child's
+ * Units    functions are addresses: `info symbol` of gdb names them, or addr2line with /proc/PID/maps
+ * Returns  OK, _E_INVALID (fd is negative), _E_SYSTEM (it could not be written). In a child of fork()
+ *          it names the parent's pools and says that they are not the child's
  */
 NUMAPOOL_API int numapool_dump_state(int fd);
 

@@ -238,7 +238,9 @@ static void set_limits(struct numapool *pool, struct npi_dealt *dealt)
     uint64_t held = 0;
     for (unsigned i = 0; i < pool->shard_count; i++) {
         struct npi_gate *gate = &pool->shards[i]->gate;
-        if (dealt[i].limit < npi_permits_limit(npi_gate_permits(gate))) {
+        uint32_t before = npi_permits_limit(npi_gate_permits(gate));
+        if (dealt[i].limit < before) {
+            NPI_PROBE4(resize, pool, i, before, dealt[i].limit);
             (void)npi_gate_set_limit(gate, dealt[i].limit);
         }
         uint64_t permits = npi_gate_permits(gate);
@@ -254,6 +256,7 @@ static void set_limits(struct numapool *pool, struct npi_dealt *dealt)
         uint64_t most = dealt[i].held + free;
         uint32_t raised = dealt[i].limit < most ? dealt[i].limit : (uint32_t)most;
         if (raised > limit) {
+            NPI_PROBE4(resize, pool, i, limit, raised);
             (void)npi_gate_set_limit(&shard->gate, raised);
             free -= raised > dealt[i].held ? raised - dealt[i].held : 0;
             npi_shard_look(shard, NPI_GATE_NOBODY);
@@ -280,6 +283,9 @@ static void deal(struct numapool *pool)
     struct npi_dealt *dealt = (void *)balancer->scratch; /* its contents are spent */
     for (unsigned i = 0; i < pool->shard_count; i++) {
         uint32_t limit = npi_scale_limit(balancer->shards[i].cap_workers, balancer->quota[i]);
+        if (balancer->quota[i] != balancer->shards[i].quota_workers) {
+            NPI_PROBE4(quota, pool, i, balancer->shards[i].quota_workers, balancer->quota[i]);
+        }
         npi_a64_store_relaxed(&pool->shards[i]->quota, balancer->quota[i]);
         npi_a64_store_relaxed(&pool->shards[i]->reach, balancer->reach[i]);
         npi_a64_store_relaxed(&pool->shards[i]->cap, balancer->shards[i].cap_workers);
@@ -301,6 +307,9 @@ void npi_balancer_apply_budget(struct numapool *pool)
             uint32_t part = budget / pool->shard_count + (i < budget % pool->shard_count);
             unsigned most = pool->shards[i]->plan->workers_max;
             uint32_t limit = most != 0 && part > most ? most : part;
+            if (balancer->quota[i] != limit) {
+                NPI_PROBE4(quota, pool, i, balancer->quota[i], limit);
+            }
             dealt[i].limit = balancer->quota[i] = balancer->reach[i] = limit;
             npi_a64_store_relaxed(&pool->shards[i]->quota, limit);
             npi_a64_store_relaxed(&pool->shards[i]->reach, limit);

@@ -150,6 +150,7 @@ static bool provide(struct npi_control *control)
     uint32_t sleeper = npi_gate_pop(&shard->gate, NPI_SLEEPER_WOKEN);
     if (sleeper != NPI_GATE_NOBODY) { /* one went to sleep meanwhile */
         npi_shard_discount_thread(shard);
+        NPI_PROBE3(wake, shard->pool, shard->index, sleeper);
         npi_gate_rouse(&shard->gate, sleeper);
         return true;
     }
@@ -233,6 +234,7 @@ static void pass_searcher(struct npi_control *control)
     }
     uint32_t sleeper = npi_gate_pop(&shard->gate, NPI_SLEEPER_WOKEN);
     if (sleeper != NPI_GATE_NOBODY) {
+        NPI_PROBE3(wake, shard->pool, shard->index, sleeper);
         npi_gate_rouse(&shard->gate, sleeper);
     } else if (npi_shard_count_thread(shard)) {
         (void)provide(control);

@@ -73,6 +73,7 @@ static bool push_guest(struct npi_overflow_ask *ask, struct npi_shard *target,
     (void)npi_a64_add_relaxed(&target->guests_ever, 1); /* published by the push */
     if (npi_shard_push(target, ask->rank, item, 1, view->admit.by_class[ask->rank].share_tasks) ==
         1) {
+        NPI_PROBE4(forward, target->pool, ask->home->index, target->index, item->hot[NPI_TASK_RUN]);
         (void)npi_a64_add_relaxed(&ask->home->forwarded_out, 1);
         (void)npi_a64_add_relaxed(&target->forwarded_in, 1);
         NPI_MUTANT(forward_unheard, npi_shard_notify(target, item->hot[NPI_TASK_STAMP]), (void)0);
@@ -226,6 +227,7 @@ bool npi_overflow_steal(struct npi_worker *worker, const struct npi_shard_view *
             }
             uint64_t keep = victim->node == shard->node ? 0 : NPI_META_STRICT;
             if (npi_shard_take(victim, keep, item, 1) != 0) {
+                NPI_PROBE4(steal, pool, victim->index, shard->index, item->hot[NPI_TASK_RUN]);
                 (void)npi_a64_add_relaxed(&victim->stolen_out, 1);
                 (void)npi_a64_add_relaxed(&shard->stolen_in, 1);
                 if ((item->hot[NPI_TASK_META] & NPI_META_GUEST) != 0) {

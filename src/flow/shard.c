@@ -395,6 +395,7 @@ void npi_shard_wake(struct npi_shard *shard, uint32_t self)
         uint32_t sleeper = npi_gate_pop(gate, NPI_SLEEPER_WOKEN);
         if (sleeper != NPI_GATE_NOBODY) {
             if (NPI_MUTANT(self_roused_only, sleeper != self, sleeper == self)) {
+                NPI_PROBE3(wake, shard->pool, shard->index, sleeper);
                 npi_gate_rouse(gate, sleeper);
             }
             return;

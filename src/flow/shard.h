@@ -31,6 +31,7 @@
 #include "base/cacheline.h"
 #include "base/check.h"
 #include "base/histogram.h"
+#include "base/probe.h"
 #include "base/snapshot.h"
 #include "flow/task.h"
 #include "policy/admit.h"
@@ -334,6 +335,7 @@ static inline uint32_t npi_shard_busy(const struct npi_shard *shard)
 
 static inline void npi_shard_refused(struct npi_shard *shard, enum npi_refusal why, uint64_t count)
 {
+    NPI_PROBE4(refuse, shard->pool, shard->index, (int)why, count);
     (void)npi_a64_add_relaxed(&shard->refused[why], count);
 }
 

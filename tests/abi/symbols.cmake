@@ -49,7 +49,7 @@ execute_process(COMMAND "${NM}" -g --defined-only "${ARCHIVE}" OUTPUT_VARIABLE l
 string(REGEX MATCHALL "[^\n]+" lines "${lines}")
 list(FILTER lines INCLUDE REGEX "^[0-9a-f]+ [A-Z] ")
 list(FILTER lines EXCLUDE REGEX " (numapool|npi)_[a-zA-Z0-9_]+$")
-list(FILTER lines EXCLUDE REGEX "DW\\.ref\\.|__(odr_)?asan|\\.get_pc_thunk")
+list(FILTER lines EXCLUDE REGEX "DW\\.ref\\.|_\\.stapsdt\\.base|__(odr_)?asan|\\.get_pc_thunk")
 if(lines)
   message(SEND_ERROR "the archive defines names outside our prefixes: ${lines}")
 endif()
