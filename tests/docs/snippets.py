@@ -11,6 +11,8 @@ A fenced block says after its language what it is; blocks are taken in the order
     ```conf                   a configuration file: it has to load
     ```conf mistakes          one with mistakes; the ```text block that follows is what they are told as
     ```conf fragment: REASON
+    ```ini unit               a unit of systemd: `systemd-analyze verify` finds nothing (its program is not looked for)
+    ```yaml                   it can be read
     ```sh run                 run by sh, with the built command `numapool` and pkg-config finding the library
     ```text                   right after a block that runs: its whole output. A line `...` stands for any lines,
                               `<...>` within a line for anything; `text any order` compares sorted lines
@@ -175,8 +177,7 @@ class Page:
 
     def try_conf(self, block):
         if not self.a.loader:
-            self.passed_over += 1
-            print("%s: passed over: this build reads no configuration files" % block.where)
+            self.pass_over(block, "configuration files in this build")
             return
         name = block.options.get("file", "snippet.conf")
         with open(os.path.join(self.work, name), "w", encoding="utf-8") as f:
@@ -211,6 +212,34 @@ class Page:
                 if not re.search(r"%s(?![a-z-])" % re.escape(option), told):
                     raise Failure("numapool %s has no option %s" % (name, option))
 
+    def pass_over(self, block, missing):
+        self.passed_over += 1
+        print("%s: passed over: no %s" % (block.where, missing))
+
+    def try_unit(self, block):
+        if shutil.which("systemd-analyze") is None:
+            self.pass_over(block, "systemd-analyze")
+            return
+        with open(os.path.join(self.work, "snippet.service"), "w", encoding="utf-8") as f:
+            f.write(re.sub(r"(?m)^(Exec\w+=)\S+", r"\1/bin/true", block.text))
+        result = self.run("systemd-analyze", "verify", "--man=no", "./snippet.service")
+        complaints = [line for line in result.stdout.splitlines() if "snippet.service" in line]
+        if complaints:
+            raise Failure("\n".join(complaints))
+        self.done += 1
+
+    def try_yaml(self, block):
+        try:
+            import yaml  # python3-yaml, which need not be there
+        except ImportError:
+            self.pass_over(block, "python3-yaml")
+            return
+        try:
+            yaml.safe_load(block.text)
+        except yaml.YAMLError as error:
+            raise Failure(str(error)) from error
+        self.done += 1
+
     def try_text(self, block):
         """The output of what ran before."""
         if self.output is None:
@@ -240,8 +269,7 @@ class Page:
         self.output = None
         missing = [need for need in block.needs if not self.has(need)]
         if missing:
-            self.passed_over += 1
-            print("%s: passed over: no %s" % (block.where, ", ".join(missing)))
+            self.pass_over(block, ", ".join(missing))
             return
         if block.language in ("c", "cpp"):
             if "run" not in block.words and "compile" not in block.words and "in" not in block.options:
@@ -251,6 +279,10 @@ class Page:
             self.try_conf(block)
         elif block.language == "sh":
             self.try_shell(block)
+        elif block.language == "ini" and "unit" in block.words:
+            self.try_unit(block)
+        elif block.language == "yaml":
+            self.try_yaml(block)
 
     def try_all(self):
         failed = 0
