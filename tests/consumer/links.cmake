@@ -11,12 +11,13 @@ endfunction()
 
 foreach(page ${pages})
   file(READ "${SOURCE}/${page}" text)
-  # Square brackets mean something to CMake's lists.
+  # Square brackets mean something to CMake's lists. A call in a listing is no link.
+  string(REPLACE "](" "=>(" text "${text}")
   string(REPLACE "]" "" text "${text}")
   string(REPLACE "[" "" text "${text}")
-  string(REGEX MATCHALL "[a-zA-Z0-9]\\([a-zA-Z0-9_./-]+\\.[a-z]+\\)" links "${text}")
+  string(REGEX MATCHALL "=>\\([a-zA-Z0-9_./-]+\\.[a-z]+\\)" links "${text}")
   foreach(link ${links})
-    string(REGEX REPLACE "^.\\(([^)]*)\\)$" "\\1" path "${link}")
+    string(REGEX REPLACE "^=>\\(([^)]*)\\)$" "\\1" path "${link}")
     require_file("${page}" "${path}")
     math(EXPR count "${count} + 1")
   endforeach()

@@ -112,7 +112,7 @@ def test_knobs():
         shown = {"256K": "256 KiB"}.get(value, re.sub(r"^(\d+)us$", r"\1 µs", value))
         shown = re.sub(r"^(\d+)(ms|s)$", r"\1 \2", shown)
         said = " ".join(parts[name].split())
-        assert re.search(r"Default: [^.]*%s|[`\"]%s\"`? \(default\)" % ((re.escape(shown),) * 2), said), (name, shown)
+        assert re.search(r"Default: [^.]*%s|\"%s\"[^.;,\"]*\(default\)" % ((re.escape(shown),) * 2), said), (name, shown)
 
 
 def test_metrics():

@@ -4,7 +4,7 @@
 A fenced block says after its language what it is; blocks are taken in the order of the page, in one directory:
 
     ```c run [file=NAME]      a whole program: compiled against the built library, run, exit 0
-    ```c in=FRAME             part of one: it takes the place of SNIPPET in frames/FRAME.c, then as `run`
+    ```c in=FRAME             part of one: it takes the place of SNIPPET in frames/FRAME.c.in, then as `run`
     ```c compile              a whole program that is compiled only (it serves, or waits for somebody)
     ```c fragment: REASON     not a program; the reason is for whoever reads the source of the page
     ```cpp ...                the same, as C++17
@@ -150,7 +150,7 @@ class Page:
         """The block itself, or its frame around it. A frame's own warnings name its own lines."""
         if "in" not in block.options:
             return block.text
-        frame = os.path.join(HERE, "frames", block.options["in"] + "." + block.language)
+        frame = os.path.join(HERE, "frames", block.options["in"] + "." + block.language + ".in")
         with open(frame, encoding="utf-8") as f:
             before, mark, after = f.read().partition("    SNIPPET\n")
         if not mark:
