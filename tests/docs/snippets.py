@@ -202,7 +202,7 @@ class Page:
 
     def look_up_options(self, block):
         """`numapool NAME --option` in a shell: NAME and options are there, as far as they are built."""
-        text = block.text.replace("\\\n", " ")
+        text = re.sub(r"\$\([^)]*\)", "X", block.text.replace("\\\n", " "))
         for name, rest in re.findall(r"(?m)\bnumapool ([a-z]+)((?: [^|;&\n>)]*)?)", text):
             if not self.has("command:" + name):
                 print("%s: not looked up: numapool %s is not built" % (block.where, name))
