@@ -112,7 +112,7 @@ class Page:
 
     def run(self, *command, **options):
         return subprocess.run(command, cwd=self.work, env=self.environment, stdin=subprocess.DEVNULL,
-                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=100,
+                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=200,
                               check=False, **options)
 
     def has(self, need):
