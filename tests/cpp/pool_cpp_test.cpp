@@ -140,7 +140,7 @@ static void files()
     numapool::config from_file;
     struct numapool_error details = {};
     std::error_code code = from_file.load(path, &details);
-    if (std::strstr(details.text, "without") != nullptr) {
+    if (std::strstr(details.text, "reads no configuration files") != nullptr) {
         std::printf("  no configuration files in this build\n");
     } else {
         CHECK(!code && from_file.raw().workers_max == 31);

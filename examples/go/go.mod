@@ -1,0 +1,3 @@
+module numapool.example/squares
+
+go 1.19

@@ -1,0 +1,142 @@
+// numapool from Go, by cgo: a pool, a group of tasks, a wait, and the pool's account.
+//
+//	CGO_CFLAGS="$(pkg-config --cflags numapool)" CGO_LDFLAGS="$(pkg-config --libs numapool)" go build
+//
+// A task that is a Go function costs a call from C into Go (some hundred nanoseconds) and its goroutine keeps the worker's
+// thread. What gains are tasks that are C functions, and calls of C libraries that want memory of one node.
+package main
+
+/*
+#include <numapool/numapool.h>
+#include <stdint.h>
+
+// numapool's own types of functions, and arguments that are numbers: what Go keeps is a handle, never a pointer.
+extern void numapoolRun(uintptr_t handle);
+extern void numapoolDrop(uintptr_t handle, int why);
+
+static void run_go(void *arg) { numapoolRun((uintptr_t)arg); }
+static void drop_go(void *arg, int why) { numapoolDrop((uintptr_t)arg, why); }
+
+static inline int submit_go(numapool *pool, numapool_group *group, uintptr_t handle)
+{
+    struct numapool_task task = {.run = run_go, .drop = drop_go, .arg = (void *)handle, .group = group};
+    return numapool_submit_task(pool, &task);
+}
+
+static inline int create_go(numapool **pool, struct numapool_error *error)
+{
+    return numapool_create(pool, 0, error);
+}
+*/
+import "C"
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"runtime/cgo"
+	"sync/atomic"
+	"time"
+)
+
+// Pool owns a pool.
+type Pool struct{ c *C.numapool }
+
+// Group is a set of tasks to wait for.
+type Group struct {
+	c    *C.numapool_group
+	pool *Pool
+}
+
+func result(code C.int) error {
+	if code == C.NUMAPOOL_OK {
+		return nil
+	}
+	return errors.New("numapool: " + C.GoString(C.numapool_strerror(code)))
+}
+
+// New makes a pool of the defaults and the environment.
+func New() (*Pool, error) {
+	var pool Pool
+	var details C.struct_numapool_error
+	if C.create_go(&pool.c, &details) != C.NUMAPOOL_OK {
+		return nil, errors.New("no pool: " + C.GoString(&details.text[0]))
+	}
+	return &pool, nil
+}
+
+// Close drops what waits, waits for what runs, and frees the pool.
+func (pool *Pool) Close() error { return result(C.numapool_destroy(pool.c)) }
+
+// Group makes a group of tasks of the pool.
+func (pool *Pool) Group() (*Group, error) {
+	group := Group{pool: pool}
+	return &group, result(C.numapool_group_create(&group.c, pool.c))
+}
+
+// Submit hands a function to the pool as a member of the group, and tries again while the pool says that it is full.
+func (group *Group) Submit(task func()) error {
+	handle := cgo.NewHandle(task)
+	for {
+		code := C.submit_go(group.pool.c, group.c, C.uintptr_t(handle))
+		if code == C.NUMAPOOL_OK {
+			return nil // the task deletes the handle, or its drop does
+		}
+		if code != C.NUMAPOOL_E_FULL && code != C.NUMAPOOL_E_SHED {
+			handle.Delete()
+			return result(code)
+		}
+		time.Sleep(time.Duration(C.numapool_retry_after_ns(group.pool.c)))
+	}
+}
+
+// Wait returns when every member has run or was dropped; then the group is gone.
+func (group *Group) Wait() error {
+	defer C.numapool_group_destroy(group.c)
+	return result(C.numapool_group_wait(group.c, C.UINT64_MAX))
+}
+
+//export numapoolRun
+func numapoolRun(handle C.uintptr_t) {
+	task := cgo.Handle(handle).Value().(func())
+	cgo.Handle(handle).Delete()
+	task() // a panic in it ends the program, as in any goroutine
+}
+
+//export numapoolDrop
+func numapoolDrop(handle C.uintptr_t, why C.int) { cgo.Handle(handle).Delete() }
+
+func squares() error {
+	pool, err := New()
+	if err != nil {
+		return err
+	}
+	group, err := pool.Group()
+	if err != nil {
+		return err
+	}
+	var total int64
+	for number := int64(0); number < 1000; number++ {
+		number := number
+		if err := group.Submit(func() { atomic.AddInt64(&total, number*number) }); err != nil {
+			return err
+		}
+	}
+	if err := group.Wait(); err != nil {
+		return err
+	}
+	var stats C.struct_numapool_stats
+	stats.struct_size = C.sizeof_struct_numapool_stats
+	if err := result(C.numapool_stats(pool.c, &stats)); err != nil {
+		return err
+	}
+	fmt.Printf("go: %d accepted, %d run, sum %d\n", stats.accepted, stats.run, total)
+	return pool.Close()
+}
+
+func main() {
+	if err := squares(); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+}
