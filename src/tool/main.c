@@ -13,6 +13,7 @@
 #include <string.h>
 
 static const struct tool_command commands[] = {
+    {"agent", "Tells HAProxy how much room a running process has", tool_agent},
     {"plan", "Who runs where and why, as text, picture or configuration file", tool_plan},
     {"check", "Finds all mistakes of configuration files", tool_check},
 #ifdef NUMAPOOL_TOOL_REPORT

@@ -46,6 +46,15 @@ void watch_complain(enum page_result result, long pid, uint32_t version)
     }
 }
 
+void watch_list(const struct page_found *found, size_t count)
+{
+    (void)fprintf(stderr, "%8s  %-16s %s\n", "PID", "COMMAND", "POOLS");
+    for (size_t i = 0; i < count; i++) {
+        (void)fprintf(stderr, "%8d  %-16s %s\n", (int)found[i].pid, found[i].command,
+                      found[i].pools);
+    }
+}
+
 static int open_only(struct page_process *process)
 {
     struct page_found *found = NULL;
@@ -61,11 +70,7 @@ static int open_only(struct page_process *process)
     } else if (count > 1) {
         status = TOOL_USAGE;
         tool_complain("several processes show pools; name one of them:");
-        (void)fprintf(stderr, "%8s  %-16s %s\n", "PID", "COMMAND", "POOLS");
-        for (size_t i = 0; i < count; i++) {
-            (void)fprintf(stderr, "%8d  %-16s %s\n", (int)found[i].pid, found[i].command,
-                          found[i].pools);
-        }
+        watch_list(found, count);
     } else {
         uint32_t version = 0;
         result = page_process_open(process, found[0].pid, &version);

@@ -13,6 +13,9 @@
  */
 int watch_open(struct page_process *process, const char *pid);
 
+/* Processes that show pools on standard error, as a table. */
+void watch_list(const struct page_found *found, size_t count);
+
 /* Why a process or its page cannot be looked at; `version` only for PAGE_NEWER. */
 void watch_complain(enum page_result result, long pid, uint32_t version);
 

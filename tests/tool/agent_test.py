@@ -1,0 +1,515 @@
+#!/usr/bin/env python3
+"""numapool agent as HAProxy sees it: agent_test.py CASE PROGRAM POOL. Exit 77 with a reason: skipped.
+
+POOL is page_pool, a process with pools that does what it is told on its standard input.
+"""
+
+import json
+import os
+import re
+import resource
+import signal
+import socket
+import struct
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+
+case, program, pool_program = sys.argv[1:]
+MACHINE = "pack:2 [numa] core:2 pu:1"
+work = tempfile.TemporaryDirectory(prefix="agent_test.")
+
+
+def skip(reason):
+    print(f"skipped: {reason}")
+    sys.exit(77)
+
+
+def until(what, condition, tries=1500):
+    """Waits for a fact; the number of tries only keeps a failure from lasting for ever."""
+    for _ in range(tries):
+        found = condition()
+        if found:
+            return found
+        time.sleep(0.02)
+    raise AssertionError(f"never: {what}")
+
+
+class Pools:
+    """A process with pools, by a name of its own. Always ended, whatever the test does."""
+
+    everybody = []
+
+    def __init__(self, *lines, name="page_pool"):
+        path = os.path.join(work.name, name)
+        if not os.path.exists(path):
+            os.symlink(os.path.realpath(pool_program), path)
+        self.process = subprocess.Popen([path], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self.everybody.append(self)
+        self.pid = int(self.process.stdout.readline())
+        self.tell(*lines)
+
+    def tell(self, *lines):
+        for line in lines:
+            self.process.stdin.write(line + "\n")
+            self.process.stdin.flush()
+            assert self.process.stdout.readline() == "ok\n", line
+
+    def kill(self):
+        self.process.kill()
+        self.process.wait()
+
+
+class Agent:
+    everybody = []
+
+    def __init__(self, *arguments, port=0, **how):
+        self.process = subprocess.Popen([program, "agent", "--port", str(port), "-i", "0.05",
+                                         *map(str, arguments)],
+                                        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **how)
+        self.everybody.append(self)
+        self.log = []
+        first = self.process.stderr.readline().rstrip("\n")
+        match = re.match(r"numapool agent: listening at (.+)$", first)
+        assert match, first + self.process.stderr.read()
+        self.places = [re.match(r"\[?([^\]]+?)\]?:(\d+)$", place).groups() for place in match[1].split(", ")]
+        self.port = int(self.places[0][1])
+        threading.Thread(target=self.read, daemon=True).start()
+
+    def read(self):
+        for line in self.process.stderr:
+            assert line.startswith("numapool agent: "), line
+            self.log.append(line[len("numapool agent: "):].rstrip("\n"))
+
+    def connect(self, place=0):
+        return socket.create_connection((self.places[place][0], int(self.places[place][1])), timeout=60)
+
+    @staticmethod
+    def hear(sock):
+        """All that is said until the end: one line."""
+        text = b""
+        while True:
+            part = sock.recv(4096)
+            if not part:
+                break
+            text += part
+        assert text.endswith(b"\n") and text.count(b"\n") == 1, text
+        return text.decode().rstrip("\n")
+
+    def ask(self, say=b"", place=0):
+        with self.connect(place) as sock:
+            sock.sendall(say)
+            return self.hear(sock)
+
+    def percent(self):
+        match = re.match(r"up ready (\d+)%$", self.ask())
+        assert match, self.ask()
+        return int(match[1])
+
+    def says(self, answer):
+        until(answer, lambda: self.ask() == answer)
+
+    def logs(self, *lines):
+        """All that was said since the last time."""
+        until(f"{lines} and not {self.log}", lambda: len(self.log) >= len(lines))
+        assert self.log == list(lines), self.log
+        self.log.clear()
+
+    def end(self, how=signal.SIGTERM):
+        self.process.send_signal(how)
+        assert self.process.wait(timeout=60) == 0
+        assert self.process.stdout.read() == ""
+
+    def kill(self):
+        self.process.kill()
+        self.process.wait()
+
+
+def is_(answer, expected):
+    assert answer == expected, (answer, expected)
+
+
+def once(*arguments, expect=0, **how):
+    result = subprocess.run([program, "agent", "--once", *map(str, arguments)], capture_output=True, text=True,
+                            timeout=100, **how)
+    assert result.returncode == expect, (arguments, result)
+    return result
+
+
+def has_ipv6():
+    try:
+        with socket.socket(socket.AF_INET6) as sock:
+            sock.bind(("::1", 0))
+        return True
+    except OSError:
+        return False
+
+
+def weight():
+    """Less room, less weight, in this order: nothing to do, busy workers, tasks that wait, a full queue."""
+    pools = Pools(f"create 0 web {MACHINE}")
+    agent = Agent("--pid", pools.pid)
+    agent.says("up ready 100%")
+    agent.logs(f"process {pools.pid} (page_pool) is up, 100%")
+    pools.tell("hold 0 8")  # as many as may run
+    agent.says("up ready 50%")
+    seen = [100, 50]
+    for more in (8, 24, 400, 3100):  # a class may fill nine tenths of 4096
+        pools.tell(f"hold 0 {more}")
+        shown = json.loads(once("--pid", pools.pid, "--json").stdout)
+        assert shown["pools"][0]["rounds"] > 0, shown
+        until("the agent says what --once says", lambda: agent.percent() == shown["weight"])
+        seen.append(shown["weight"])
+    assert seen[2:5] == sorted(seen[2:5], reverse=True) and seen[2] < 50, seen
+    assert seen[-1] == 1, seen
+    pools.tell("release 0")
+    agent.says("up ready 100%")
+    agent.logs()  # weights are not news
+    # Told otherwise, it may say none.
+    pools.tell("hold 0 3500")
+    Agent("--pid", pools.pid, "--min", 0).says("up ready 0%")
+    Agent("--pid", pools.pid, "--min", 40).says("up ready 40%")
+    pools.tell("release 0")
+
+
+def refusals():
+    """What is refused takes the weight down, although the queue of one class never is full."""
+    pools = Pools(f"create 0 web {MACHINE}", "hold 0 3600")
+
+    def refused():
+        shown = json.loads(once("--pid", pools.pid, "--json").stdout)["pools"][0]
+        return shown["refused"] > 0.5 and shown["headroom"] < 0.05
+    assert json.loads(once("--pid", pools.pid, "--json").stdout)["pools"][0]["refused"] == 0
+    pools.tell("stream")
+    until("refusals are seen", refused)
+    pools.tell("release 0")
+
+
+def states():
+    """Drains, has drained, is gone, was killed; each is said once."""
+    pools = Pools(f"create 0 web {MACHINE}")
+    agent = Agent("--pid", pools.pid)
+    pools.tell("drain 0")
+    is_(agent.ask(), "up drain")
+    assert once("--pid", pools.pid, expect=1).stdout == "up drain\n"
+    pools.tell("destroy 0")
+    is_(agent.ask(), f"stopped#process {pools.pid} has drained")
+    # It makes a new one.
+    pools.tell(f"create 0 web {MACHINE}")
+    agent.says("up ready 100%")
+    pools.tell("drain 0")
+    agent.says("up drain")
+    pools.kill()
+    is_(agent.ask(), f"stopped#process {pools.pid} has drained")
+    name = f"process {pools.pid} (page_pool)"
+    agent.logs(f"{name} is up, 100%", f"{name} drains", f"{name} has stopped", f"{name} is up, 100%",
+               f"{name} drains", f"{name} has stopped")
+    pools = Pools(f"create 0 web {MACHINE}", "stream")
+    agent = Agent("--pid", pools.pid)
+    until("it is busy", lambda: agent.percent() < 100)
+    pools.process.kill()  # and it is not reaped yet
+    agent.says(f"down#process {pools.pid} has ended")
+    pools.kill()
+    time.sleep(0.2)
+    is_(agent.ask(), f"down#process {pools.pid} has ended")
+    assert agent.log[-1] == f"process {pools.pid} (page_pool) has ended without draining", agent.log
+
+
+def waits():
+    """An agent may be there before its process has a pool, and before it is there at all."""
+    pools = Pools()
+    agent = Agent("--pid", pools.pid)
+    is_(agent.ask(), f"down#process {pools.pid} shows no pool")
+    agent.logs(f"waiting: process {pools.pid} shows no pool")
+    pools.tell(f"create 0 web {MACHINE}")
+    agent.says("up ready 100%")
+    agent = Agent("--follow", "agent_waits")
+    is_(agent.ask(), "down#no process called agent_waits shows a pool")
+    other = Pools(f"create 0 web {MACHINE}", name="agent_waits")
+    agent.says("up ready 100%")
+    agent.logs("waiting: no process called agent_waits shows a pool", f"process {other.pid} (agent_waits) is up, 100%")
+
+
+def follow():
+    """A process is killed and started anew, or hands over to its successor; two are not one."""
+    name = "agent_follow_this"  # the kernel keeps 15 characters
+    first = Pools(f"create 0 web {MACHINE}", name=name)
+    Pools(f"create 0 web {MACHINE}", name="agent_other")
+    agent = Agent("--follow", name)
+    is_(agent.ask(), "up ready 100%")
+    first.kill()
+    agent.says(f"down#process {first.pid} has ended")
+    second = Pools(name=name)
+    time.sleep(0.2)
+    is_(agent.ask(), f"down#process {first.pid} has ended")  # it has no pool yet
+    second.tell(f"create 0 web {MACHINE}", "hold 0 8")
+    until("the second counts", lambda: agent.ask().startswith("up ready"))
+    # The next is there before it ends, and takes over when it drains.
+    third = Pools(f"create 0 web {MACHINE}", name=name)
+    time.sleep(0.7)
+    assert agent.percent() <= 75  # still the busy one
+    second.process.stdin.write("drain 0\n")
+    second.process.stdin.flush()
+    agent.says("up ready 100%")
+    second.kill()
+    # Two others at the same time: none is taken, none is guessed.
+    fourth, fifth = (Pools(f"create 0 web {MACHINE}", name=name) for _ in range(2))
+    third.kill()
+    until("it is told", lambda: any("several processes" in line for line in agent.log))
+    is_(agent.ask(), f"down#process {third.pid} has ended")
+    fifth.kill()
+    agent.says("up ready 100%")
+    short = name[:15]
+    told = [line for line in agent.log if not line.startswith(f"process {second.pid}")]
+    assert told == [f"process {first.pid} ({short}) is up, 100%",
+                    f"process {first.pid} ({short}) has ended without draining",
+                    f"process {third.pid} ({short}) is up, 100%",
+                    f"process {third.pid} ({short}) has ended without draining",
+                    f"several processes called {short} show a pool: none of them is taken",
+                    f"process {fourth.pid} ({short}) is up, 100%"], agent.log
+    sixth = Pools(f"create 0 two {MACHINE}", name=name)
+    said = once("--follow", name, expect=2)
+    assert said.stdout == "" and "name one of them:" in said.stderr, said
+    for pools, called in ((fourth, "web"), (sixth, "two")):
+        assert re.search(rf"^ *{pools.pid}  {short} +{called}$", said.stderr, re.M), said
+    assert "agent_other" not in said.stderr, said
+    # A pool's name tells them apart, too.
+    shown = json.loads(once("--follow", name, "--pool", "two", "--json").stdout)
+    assert shown["pid"] == sixth.pid, shown
+
+
+def pid_file():
+    """The file is looked at again and again: it may come later, and change while its process lives."""
+    path = os.path.join(work.name, "pid")
+    agent = Agent("--pid-file", path)
+    is_(agent.ask(), f"down#{path}: No such file or directory")
+    first, second = (Pools(f"create 0 web {MACHINE}") for _ in range(2))
+    second.tell("hold 0 8")
+
+    def write(text):
+        with open(path + ".new", "w", encoding="ascii") as file:
+            file.write(text)
+        os.rename(path + ".new", path)
+    write("nonsense\n")
+    agent.says(f"down#{path} holds no number of a process")
+    write(f"{first.pid}\n")
+    agent.says("up ready 100%")
+    write(f"{second.pid}")
+    agent.says("up ready 50%")
+    os.unlink(path)  # as servers do when they end
+    time.sleep(0.7)
+    is_(agent.ask(), "up ready 50%")
+    second.kill()
+    agent.says(f"down#process {second.pid} has ended")
+    write(f"{first.pid}\n")
+    agent.says("up ready 100%")
+    name = "(page_pool)"
+    agent.logs(f"waiting: {path}: No such file or directory", f"process {first.pid} {name} is up, 100%",
+               f"process {second.pid} {name} is up, 50%", f"process {second.pid} {name} has ended without draining",
+               f"process {first.pid} {name} is up, 100%")
+
+
+def pools():
+    """Of several pools the tightest counts; one that drains drains all, one that is closed is forgotten."""
+    pools = Pools(f"create 0 web {MACHINE}", f"create 1 back {MACHINE}", "hold 1 8")
+    agent = Agent("--pid", pools.pid)
+    web, back, none = (Agent("--pid", pools.pid, "--pool", name) for name in ("web", "back", "nobody"))
+    agent.says("up ready 50%")
+    back.says("up ready 50%")
+    is_(web.ask(), "up ready 100%")
+    is_(none.ask(), f"down#process {pools.pid} has no pool nobody")
+    pools.tell("release 0", "drain 0")
+    assert agent.ask() == web.ask() == "up drain"
+    back.says("up ready 100%")
+    pools.tell("destroy 0")
+    agent.says("up ready 100%")
+    is_(web.ask(), f"stopped#process {pools.pid} has drained")
+    # Many that come and go leave nothing behind.
+    for _ in range(24):
+        pools.tell(f"create 0 temp {MACHINE}", "destroy 0")
+        # It is looked at while it is there, or was never.
+        assert agent.ask() in ("up ready 100%", "up drain")
+
+    def mapped():
+        with open(f"/proc/{agent.process.pid}/maps", encoding="ascii") as file:
+            return sum("memfd:numapool" in line for line in file)
+    pools.tell(f"create 0 busy {MACHINE}", "hold 0 8")
+    agent.says("up ready 50%")
+    assert mapped() <= 2 + 24, mapped()
+    for _ in range(3):
+        for _ in range(17):
+            pools.tell(f"create 2 temp {MACHINE}", "destroy 2")
+        time.sleep(1.2)
+    assert mapped() <= 2 + 17 + 16, mapped()
+    is_(agent.ask(), "up ready 50%")
+    pools.tell("release 0")
+
+
+def connections():
+    """Many at once, some that never hang up, some that say what nobody wants to hear."""
+    pools = Pools(f"create 0 web {MACHINE}")
+    agent = Agent("--pid", pools.pid)
+    idle = [agent.connect() for _ in range(400)]
+    assert [agent.hear(sock) for sock in idle] == ["up ready 100%"] * 400
+    # They are still open on this side, and the next is answered all the same.
+    is_(agent.ask(), "up ready 100%")
+    with open(f"/proc/{agent.process.pid}/status", encoding="ascii") as file:
+        assert "Threads:\t1\n" in file.read()
+    assert len(os.listdir(f"/proc/{agent.process.pid}/fd")) < 64 + 16
+    for sock in idle:
+        sock.close()
+    # What is said changes nothing: agent-send, HTTP, and noise.
+    for noise in (b"web\n", b"GET / HTTP/1.1\r\nHost: a\r\n\r\n", b"\0", os.urandom(3000)):
+        assert agent.ask(noise) == "up ready 100%", noise
+    # One that never stops talking is not listened to for ever.
+    with agent.connect() as sock:
+        assert agent.hear(sock) == "up ready 100%"
+        try:
+            for _ in range(10000):
+                sock.sendall(b"x" * 4096)
+        except (BrokenPipeError, ConnectionResetError):
+            pass
+        else:
+            raise AssertionError("40 MB were taken")
+    # One that reads nothing and one that breaks off at once are nobody's trouble.
+    slow = agent.connect()
+    for _ in range(100):
+        sock = agent.connect()
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        sock.close()
+    is_(agent.ask(), "up ready 100%")
+    until("who stays is hung up on", lambda: len(os.listdir(f"/proc/{agent.process.pid}/fd")) < 10)
+    assert agent.hear(slow) == "up ready 100%"  # it was sent long ago
+    # Eight clients who hurry.
+    answers = []
+
+    def hurry():
+        for _ in range(200):
+            answers.append(agent.ask())
+    threads = [threading.Thread(target=hurry) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert answers == ["up ready 100%"] * 1600
+    agent.logs(f"process {pools.pid} (page_pool) is up, 100%")
+    agent.end()
+
+
+def descriptors():
+    """With next to no descriptors everybody is answered, one after the other."""
+    pools = Pools(f"create 0 web {MACHINE}")
+
+    def limit():
+        resource.setrlimit(resource.RLIMIT_NOFILE, (10, 10))
+    agent = Agent("--pid", pools.pid, preexec_fn=limit)
+    socks = [agent.connect() for _ in range(60)]
+    answers = [agent.hear(sock) for sock in socks]
+    assert set(answers) <= {"up ready 100%"}, set(answers)
+    is_(agent.ask(), "up ready 100%")
+    agent.end()
+
+
+def addresses():
+    pools = Pools(f"create 0 web {MACHINE}")
+    name = ("--pid", pools.pid)
+    agent = Agent(*name)
+    assert [place[0] for place in agent.places] == ["127.0.0.1"] + ["::1"] * has_ipv6() or \
+        [place[0] for place in agent.places] == ["::1", "127.0.0.1"], agent.places
+    assert len({place[1] for place in agent.places}) == 1, agent.places
+    for i in range(len(agent.places)):
+        assert agent.ask(place=i) == "up ready 100%"
+    # Taken; by another agent, or by anybody.
+    result = subprocess.run([program, "agent", "--port", str(agent.port), *map(str, name)], capture_output=True,
+                            text=True, timeout=60)
+    assert result.returncode == 2 and result.stdout == "", result
+    assert f":{agent.port}: Address already in use (another agent?" in result.stderr, result
+    # The port is free at once for who comes after it, although connections were just closed.
+    agent.end()
+    again = Agent(*name, port=agent.port)
+    assert again.port == agent.port and again.ask() == "up ready 100%"
+    several = Agent(*name, "--bind", "127.0.0.1", "--bind", "127.0.0.2")
+    assert [place[0] for place in several.places] == ["127.0.0.1", "127.0.0.2"]
+    assert several.ask(place=1) == "up ready 100%"
+    everywhere = Agent(*name, "--bind", "*")
+    is_(everywhere.ask(), "up ready 100%")
+    with socket.create_connection(("127.0.0.3", everywhere.port), timeout=60) as sock:
+        assert Agent.hear(sock) == "up ready 100%"
+    if has_ipv6():
+        six = Agent(*name, "--bind", "::1")
+        assert six.places == [("::1", str(six.port))] and six.ask() == "up ready 100%"
+        with socket.create_connection(("::1", everywhere.port), timeout=60) as sock:
+            assert Agent.hear(sock) == "up ready 100%"
+    else:
+        print("without IPv6, which this machine has not")
+
+
+def ends():
+    """Signals end it, also amid connections; and it ends alone."""
+    for how in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        pools = Pools(f"create 0 web {MACHINE}", "stream")
+        agent = Agent("--pid", pools.pid)
+        socks = [agent.connect() for _ in range(20)]
+        assert agent.hear(socks[0]).startswith("up ready ")
+        agent.end(how)
+        assert pools.process.poll() is None
+        pools.kill()
+
+
+def mistakes():
+    def complaint(*arguments, expect=2):
+        result = subprocess.run([program, "agent", *map(str, arguments)], capture_output=True, text=True, timeout=60)
+        assert result.returncode == expect and result.stdout == "" and result.stderr, result
+        return result.stderr
+    pools = Pools(f"create 0 web {MACHINE}")
+    assert "--port is missing" in complaint()
+    assert "--port is a number from 0 to 65535, not 'x'" in complaint("--port", "x")
+    assert "not '65536'" in complaint("--port", 65536)
+    assert "not '-1'" in complaint("--port", -1)
+    assert "--min is a percentage from 0 to 100, not '101'" in complaint("--once", "--min", 101)
+    assert "--interval is seconds" in complaint("--once", "-i", 0)
+    assert "exclude one another" in complaint("--once", "--pid", 1, "--follow", "a")
+    assert "--once prints" in complaint("--once", "--port", 1)
+    assert "--json goes with --once" in complaint("--port", 0, "--json")
+    assert "'abc' is not the number of a process" in complaint("--once", "--pid", "abc")
+    assert "'17' is too many; a process is named by --pid" in complaint("--once", 17)
+    assert "there is no process 2147483647" in complaint("--once", "--pid", 2147483647)
+    assert "there is no process 2147483647" in complaint("--port", 0, "--pid", 2147483647)
+    said = complaint("--port", 0, "--bind", "no.such.name.invalid")
+    assert "cannot listen at 'no.such.name.invalid': " in said, said
+    said = complaint("--port", 0, "--bind", "192.0.2.1")
+    assert "cannot listen at 192.0.2.1:0: " in said and "addresses of this machine" in said, said
+    assert "16 addresses are the most" in complaint("--port", 0, *["--bind", "127.0.0.1"] * 17)
+    # A process that is there and shows nothing is no mistake, but no "up" either.
+    assert once("--pid", os.getpid(), expect=1).stdout == f"down#process {os.getpid()} shows no pool\n"
+    if os.geteuid() == 0:  # somebody else's
+        said = once("--pid", pools.pid, expect=2, user=65534, group=65534, extra_groups=[])
+        assert said.stdout == "" and "may not be looked at" in said.stderr, said
+    with open("/dev/full", "w", encoding="ascii") as full:
+        result = subprocess.run([program, "agent", "--once", "--pid", str(pools.pid)], stdout=full,
+                                stderr=subprocess.PIPE, text=True, timeout=60)
+        assert result.returncode == 1 and "cannot be written" in result.stderr, result
+
+
+def stands():
+    """One that was stopped has no room, and is not taken out; it comes back by itself."""
+    pools = Pools(f"create 0 web {MACHINE}", "hold 0 4")
+    agent = Agent("--pid", pools.pid)
+    until("it works", lambda: agent.percent() < 100)
+    os.kill(pools.pid, signal.SIGSTOP)
+    until("it is seen", lambda: any("stands still" in line for line in agent.log))
+    is_(agent.ask(), "up ready 1%")
+    os.kill(pools.pid, signal.SIGCONT)
+    until("it goes on", lambda: "is up" in agent.log[-1])
+    assert agent.percent() >= 50
+    pools.tell("release 0")
+    agent.says("up ready 100%")
+
+
+try:
+    globals()[case]()
+finally:
+    for somebody in Pools.everybody + Agent.everybody:
+        somebody.kill()
