@@ -15,16 +15,20 @@
 
 #define INTERVAL_S 0.2
 
+/* About two questions of HAProxy at the interval that docs/fleet.md has: shorter bursts are for its
+   retries, and what a balancer answers to noise is noise. */
+#define SMOOTH_S 1.0
+
 struct arguments {
     struct agent_target target;
     const char *addresses[AGENT_LISTENERS];
     size_t address_count;
-    double interval_s;
+    double interval_s, smooth_s;
     unsigned long port, least;
     bool has_port, once, json;
 };
 
-enum { KEY_ONCE = 0x100, KEY_LEAST, KEY_PID_FILE, KEY_POOL };
+enum { KEY_ONCE = 0x100, KEY_LEAST, KEY_PID_FILE, KEY_POOL, KEY_SMOOTH };
 
 static const struct argp_option options[] = {
     {"port", 'P', "N", 0, "Where HAProxy asks: its agent-port", 0},
@@ -35,6 +39,7 @@ static const struct argp_option options[] = {
     {"follow", 'f', "NAME", 0, "Speaks for the process of this name, also after a restart", 1},
     {"pool", KEY_POOL, "NAME", 0, "Only its pools of this name count", 1},
     {"interval", 'i', "SECONDS", 0, "Looks at it so often (0.2)", 2},
+    {"smooth", KEY_SMOOTH, "SECONDS", 0, "The weight is a mean over about so long (1)", 2},
     {"min", KEY_LEAST, "PERCENT", 0, "The least weight of a process that takes tasks (1)", 2},
     {"once", KEY_ONCE, NULL, 0, "Prints the answer and ends", 3},
     {"json", 'j', NULL, 0, "With --once: and all it is made of, as JSON", 3},
@@ -104,6 +109,11 @@ static error_t parse(int key, char *text, struct argp_state *state)
     case 'i':
         if (!watch_parse_seconds(text, &a->interval_s)) {
             argp_error(state, "--interval is seconds from 0.01 to 86400, not '%s'", text);
+        }
+        return 0;
+    case KEY_SMOOTH:
+        if (!watch_parse_seconds(text, &a->smooth_s)) {
+            argp_error(state, "--smooth is seconds from 0.01 to 86400, not '%s'", text);
         }
         return 0;
     case KEY_LEAST:
@@ -231,7 +241,7 @@ int tool_agent(int argc, char **argv)
                "cannot be "
                "listened at, the process cannot be looked at or is one of several.",
     };
-    struct arguments arguments = {.interval_s = INTERVAL_S, .least = 1};
+    struct arguments arguments = {.interval_s = INTERVAL_S, .smooth_s = SMOOTH_S, .least = 1};
     struct agent_watch watch;
     struct agent_server server;
     if (argp_parse(&argp, argc, argv, 0, NULL, &arguments) != 0) {
@@ -245,7 +255,8 @@ int tool_agent(int argc, char **argv)
             return status;
         }
     }
-    status = agent_watch_begin(&watch, &arguments.target, (double)arguments.least, !arguments.once);
+    status = agent_watch_begin(&watch, &arguments.target, (double)arguments.least,
+                               arguments.smooth_s, !arguments.once);
     if (status == TOOL_OK) {
         status =
             arguments.once ? print_once(&watch, &arguments) : serve(&watch, &server, &arguments);

@@ -14,10 +14,6 @@
 #include <time.h>
 #include <unistd.h>
 
-/* A weight is the mean over about two questions of HAProxy at the interval that docs/fleet.md has: shorter
-   bursts are for its retries, and what a balancer answers to noise is noise. */
-#define SMOOTH_S 1.0
-
 #define AGAIN_NS UINT64_C(1000000000)
 #define SEARCH_NS UINT64_C(500000000)
 /* A search asks every process of the machine: it may take one part in so many of a CPU. */
@@ -115,7 +111,8 @@ static void adopt(struct agent_watch *watch, struct page_process *process)
     watch->process = *process;
     watch->open = true;
     watch->pidfd = (int)syscall(SYS_pidfd_open, process->pid, 0);
-    if (watch->pidfd >= 0 && !page_process_alive(process)) { /* maybe it is of one that came after it */
+    if (watch->pidfd >= 0 &&
+        !page_process_alive(process)) { /* maybe it is of one that came after it */
         (void)close(watch->pidfd);
         watch->pidfd = -1;
     }
@@ -187,7 +184,7 @@ static void smooth(struct agent_watch *watch, double room, uint64_t now)
         watch->room = room;
     } else {
         double seconds = (double)(now - watch->looked_ns) / 1e9;
-        watch->room += (room - watch->room) * (1.0 - exp(-seconds / SMOOTH_S));
+        watch->room += (room - watch->room) * (1.0 - exp(-seconds / watch->smooth_s));
     }
     watch->looked_ns = now;
 }
@@ -312,10 +309,11 @@ void agent_watch_glance(struct agent_watch *watch)
 /* ---------------------------------------------------------------------------------- begin */
 
 int agent_watch_begin(struct agent_watch *watch, const struct agent_target *target,
-                      double percent_least, bool tells)
+                      double percent_least, double smooth_s, bool tells)
 {
     memset(watch, 0, sizeof *watch);
     watch->tells = tells;
+    watch->smooth_s = smooth_s;
     watch->target = *target;
     watch->percent_least = percent_least;
     struct page_process found;

@@ -39,7 +39,7 @@ struct agent_pool {
 #define AGENT_REASON_BYTES 96
 struct agent_watch {
     struct agent_target target;
-    double percent_least;
+    double percent_least, smooth_s;
     bool tells;
     enum agent_state state;
     bool open; /* `process` is */
@@ -58,9 +58,9 @@ struct agent_watch {
 };
 
 /* Complains and returns TOOL_USAGE or TOOL_FAILED when the target can never be looked at, or is not one
-   process; TOOL_OK also when there is none yet. `tells`: changes are said on standard error. */
+   process; TOOL_OK also when there is none yet. smooth_s: time constant of the weight. `tells`: changes are said on standard error. */
 int agent_watch_begin(struct agent_watch *watch, const struct agent_target *target,
-                      double percent_least, bool tells);
+                      double percent_least, double smooth_s, bool tells);
 void agent_watch_end(struct agent_watch *watch);
 
 /* Takes a sample, and looks for the process if there is none; now and then for its successor. */

@@ -115,7 +115,7 @@ static void set_row(struct pool_row *row, const struct page *page, const struct 
     memset(row, 0, sizeof *row);
     row->now = sample->shards[i];
     row->times = sample->times[i];
-    row->when_ns = page_shard_time_ns(sample, i);
+    row->when_ns = row->now.updates != 0 ? page_shard_time_ns(sample, i) : page->header.created_ns;
     row->age_s =
         sample->taken_ns > row->when_ns ? (double)(sample->taken_ns - row->when_ns) / 1e9 : 0.0;
     row->stale = sample->phase != NUMAPOOL_PAGE_CLOSED && row->age_s > STALE_S &&

@@ -66,7 +66,7 @@ class Agent:
     everybody = []
 
     def __init__(self, *arguments, port=0, **how):
-        self.process = subprocess.Popen([program, "agent", "--port", str(port), "-i", "0.05",
+        self.process = subprocess.Popen([program, "agent", "--port", str(port), "-i", "0.05", "--smooth", "0.05",
                                          *map(str, arguments)],
                                         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **how)
         self.everybody.append(self)
@@ -167,6 +167,15 @@ def weight():
     pools.tell("release 0")
     agent.says("up ready 100%")
     agent.logs()  # weights are not news
+    # Unless it is told to, it forgets slowly: on the way down it passes what lies between.
+    slow = Agent("--pid", pools.pid, "--smooth", "2")
+    is_(slow.ask(), "up ready 100%")
+    pools.tell("hold 0 400")
+    passed = set()
+    until("it is down", lambda: passed.add(slow.percent()) or min(passed) < 20)
+    assert len(passed) > 10, passed
+    pools.tell("release 0")
+    agent.says("up ready 100%")
     # Told otherwise, it may say none.
     pools.tell("hold 0 3500")
     Agent("--pid", pools.pid, "--min", 0).says("up ready 0%")
@@ -420,7 +429,7 @@ def addresses():
         [place[0] for place in agent.places] == ["::1", "127.0.0.1"], agent.places
     assert len({place[1] for place in agent.places}) == 1, agent.places
     for i in range(len(agent.places)):
-        assert agent.ask(place=i) == "up ready 100%"
+        is_(agent.ask(place=i), "up ready 100%")
     # Taken; by another agent, or by anybody.
     result = subprocess.run([program, "agent", "--port", str(agent.port), *map(str, name)], capture_output=True,
                             text=True, timeout=60)
@@ -470,6 +479,7 @@ def mistakes():
     assert "not '-1'" in complaint("--port", -1)
     assert "--min is a percentage from 0 to 100, not '101'" in complaint("--once", "--min", 101)
     assert "--interval is seconds" in complaint("--once", "-i", 0)
+    assert "--smooth is seconds" in complaint("--once", "--smooth", "x")
     assert "exclude one another" in complaint("--once", "--pid", 1, "--follow", "a")
     assert "--once prints" in complaint("--once", "--port", 1)
     assert "--json goes with --once" in complaint("--port", 0, "--json")

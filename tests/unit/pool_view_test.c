@@ -68,6 +68,23 @@ static void the_first_sample_has_totals(void **state)
     pool_view_fini(&view);
 }
 
+static void what_was_never_published_is_as_old_as_the_pool(void **state)
+{
+    (void)state;
+    struct pool_view view = {0};
+    begin();
+    memset(shards, 0, sizeof shards);
+    page.header.created_ns = 9 * S;
+    update(&view);
+    NEAR(view.rows[0].age_s, 1.0);
+    assert_false(view.total.stale);
+    page.header.created_ns = 6 * S;
+    update(&view);
+    assert_true(view.total.stale);
+    page.header.created_ns = 0;
+    pool_view_fini(&view);
+}
+
 static void counters_become_rates(void **state)
 {
     (void)state;
@@ -227,6 +244,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_first_sample_has_totals),
+        cmocka_unit_test(what_was_never_published_is_as_old_as_the_pool),
         cmocka_unit_test(counters_become_rates),
         cmocka_unit_test(a_shard_asleep_is_as_new_as_the_look),
         cmocka_unit_test(percentiles_are_of_the_interval),
