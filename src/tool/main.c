@@ -13,7 +13,6 @@
 #include <string.h>
 
 static const struct tool_command commands[] = {
-    {"agent", "Tells HAProxy how much room a running process has", tool_agent},
     {"plan", "Who runs where and why, as text, picture or configuration file", tool_plan},
     {"check", "Finds all mistakes of configuration files", tool_check},
 #ifdef NUMAPOOL_TOOL_REPORT
@@ -24,6 +23,7 @@ static const struct tool_command commands[] = {
 #ifdef NUMAPOOL_TOOL_TOP
     {"top", "Shows the pools of a running process, live", tool_top},
 #endif
+    {"agent", "Tells HAProxy how much room a running process has", tool_agent},
     {NULL, NULL, NULL},
 };
 

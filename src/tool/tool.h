@@ -26,9 +26,9 @@ int tool_plan(int argc, char **argv);
 int tool_check(int argc, char **argv);
 int tool_simulate(int argc, char **argv);
 int tool_report(int argc, char **argv); /* only where libjansson is */
-int tool_agent(int argc, char **argv);
 int tool_stat(int argc, char **argv);
 int tool_top(int argc, char **argv); /* only where libncurses is */
+int tool_agent(int argc, char **argv);
 
 /* One line on standard error: "numapool NAME: ...". */
 void tool_complain(const char *format, ...) __attribute__((format(printf, 1, 2)));

@@ -65,7 +65,7 @@ def test_reference():
 
 def test_manuals():
     """Options of --help are those of the page, and pages can be rendered."""
-    for command in ["plan", "check"]:
+    for command in ["plan", "check", "agent"]:
         text = run(command, "--help").stdout.split("Settings of the pool")[0]
         with open(root + "/docs/man/numapool-%s.1.scd" % command, encoding="utf-8") as f:
             page = f.read()
