@@ -176,6 +176,7 @@ static void drops_and_waits()
     for (int i = 0; i < 32; i++) {
         CHECK(!group.submit(payload<48>(&ran)));
     }
+    CHECK(pool.stats().bytes_in_use == 0); /* nor did they take the pool's memory */
     CHECK(!group.cancel());
     hold.let_go();
     CHECK(!group.wait());
