@@ -5,6 +5,7 @@
 #include "flow/submit.h"
 
 #include "base/check.h"
+#include "base/probe.h"
 #include "flow/admission.h"
 #include "flow/group.h"
 #include "flow/pool.h"
@@ -101,9 +102,11 @@ static NPI_APART_FROM_PATH int call_somebody(struct npi_shard *home, uint64_t pe
 /* Somebody has found all shards full. */
 static NPI_APART_FROM_PATH int submit_when_full(struct npi_shard *home, numapool_fn *run, void *arg)
 {
-    return npi_admission_refuses(home, NPI_CLASS_NORMAL)
-               ? npi_admission_refuse_again(home, NPI_CLASS_NORMAL)
-               : submit_slowly(home, run, arg, npi_clock_ticks());
+    if (npi_admission_refuses(home, NPI_CLASS_NORMAL)) {
+        return npi_admission_refuse_again(home, NPI_CLASS_NORMAL);
+    }
+    NPI_PROBE4(submit, home->pool, home->index, run, arg);
+    return submit_slowly(home, run, arg, npi_clock_ticks());
 }
 
 /* With calls: of several shards the caller's has to be found, or the clock is asked. */
@@ -119,6 +122,7 @@ static NPI_APART_FROM_PATH int submit_at_length(numapool *pool, numapool_fn *run
     }
     struct npi_item item;
     pack_plain(&item, run, arg, npi_clock_ticks(), shard);
+    NPI_PROBE4(submit, pool, shard, run, arg);
     if (NPI_LIKELY(enqueue_plainly(home, &pool->phase, NPI_CLASS_NORMAL, &item))) {
         return NUMAPOOL_OK;
     }
@@ -140,6 +144,7 @@ int numapool_submit(numapool *pool, numapool_fn *run, void *arg)
     }
     struct npi_item item;
     pack_plain(&item, run, arg, npi_clock_counter(), 0);
+    NPI_PROBE4(submit, pool, 0u, run, arg);
     if (NPI_UNLIKELY(!npi_shard_push_plainly(home, &pool->phase, NPI_CLASS_NORMAL, &item))) {
         return submit_slowly(home, run, arg, item.hot[NPI_TASK_STAMP]);
     }
@@ -259,6 +264,7 @@ static int submit_checked(struct numapool *pool, const struct numapool_task *tas
     }
     struct npi_item item;
     pack(&item, task, home_index, affinity, npi_clock_ticks());
+    NPI_PROBE4(submit, pool, home_index, task->run, task->arg);
     if (!holds) {
         return in_time && !full && enqueue_plainly(home, &pool->phase, rank, &item)
                    ? NUMAPOOL_OK
@@ -376,6 +382,7 @@ static bool submit_bare(struct numapool *pool, const struct numapool_task *tasks
     for (unsigned i = 0; i < count; i++) {
         struct npi_item item;
         pack_plain(&item, tasks[i].run, tasks[i].arg, now, shard);
+        NPI_PROBE4(submit, pool, shard, tasks[i].run, tasks[i].arg);
         npi_ring_put(&home->lanes[0], NPI_CLASS_NORMAL, i, &item);
     }
     npi_shard_end_plainly(home, NPI_CLASS_NORMAL, count, now);
@@ -422,6 +429,7 @@ int numapool_submit_batch(numapool *pool, const struct numapool_task *tasks, siz
             home = to;
             rank = task_rank;
             pack(&items[n++], task, home, route.affinity, now);
+            NPI_PROBE4(submit, pool, home, task->run, task->arg);
         }
         int pushed = 0;
         if (n != 0) {

@@ -2,6 +2,7 @@
 #include "flow/worker.h"
 
 #include "base/check.h"
+#include "base/probe.h"
 #include "flow/group.h"
 #include "flow/overflow.h"
 #include "flow/pool.h"
@@ -184,11 +185,14 @@ static inline uint64_t waited(const struct npi_item *item, uint64_t start)
     return ticks < 0 ? 0 : (uint64_t)ticks;
 }
 
-static inline void call(struct npi_worker *worker, const struct npi_item *item, uint64_t start)
+static inline void call(struct npi_worker *worker, const struct numapool *pool,
+                        const struct npi_item *item, uint64_t start)
 {
     npi_a64_store_relaxed(&worker->function, item->hot[NPI_TASK_RUN]);
     npi_a64_store_relaxed(&worker->started_ticks, start);
+    NPI_PROBE4(start, pool, worker->index, item->hot[NPI_TASK_RUN], item->hot[NPI_TASK_ARG]);
     npi_item_run(item)(npi_item_arg(item));
+    NPI_PROBE3(done, pool, worker->index, npi_a64_load_relaxed(&worker->function));
 }
 
 /* Runs the task in hand. Returns when it ended. In a child of fork() nothing of the pool is touched after
@@ -202,7 +206,7 @@ static NPI_APART_FROM_PATH uint64_t run(struct npi_worker *worker, uint64_t star
     if (!npi_item_is_plain(item, shard->index) && !prepare(worker, start, wait_ticks)) {
         return npi_clock_ticks();
     }
-    call(worker, item, start);
+    call(worker, shard->pool, item, start);
     if (NPI_UNLIKELY(npi_pool_forked(shard->pool))) {
         return 0;
     }
@@ -225,7 +229,7 @@ static NPI_ON_PATH bool run_plain(struct npi_worker *worker, struct numapool *po
     note_wait(worker, npi_meta_rank(item->hot[NPI_TASK_META]), wait_ticks);
     worker->item.hot[NPI_TASK_STAMP] = item->hot[NPI_TASK_STAMP];
     worker->item.hot[NPI_TASK_META] = item->hot[NPI_TASK_META];
-    call(worker, item, start);
+    call(worker, pool, item, start);
     if (NPI_UNLIKELY(npi_pool_forked(pool))) {
         return false;
     }
@@ -345,6 +349,7 @@ static bool park(struct npi_worker *worker, bool searching, bool holds_permit)
     npi_scratch_cool(&worker->scratch);
     npi_cache_flush(worker->scratch.space);
     sign(worker, 0);
+    NPI_PROBE3(park, shard->pool, shard->index, worker->index);
     npi_gate_push(&shard->gate, worker->index);
     if (holds_permit) {
         NPI_MUTANT(permit_slept_on, npi_gate_leave(&shard->gate, searching), (void)searching);
