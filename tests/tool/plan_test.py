@@ -121,7 +121,7 @@ pool = { name = "web"; mode = "fixed"; workers_max = 64; workers_min = 8; queue_
     machine = "pack:2 [numa] core:4 pu:2"; shards = "package"; pinning = "cpu"; smt = "all";
     cpus_only = "0-14"; cpus_drop = "4"; reserve = "0,8"; nodes_only = "0-1"; nodes_drop = "7";
     cpu_kind = "fastest"; quota = "ignore"; on_missing = "warn"; memory_policy = "bind";
-    pages = "huge1g"; shard_memory = "4G"; };
+    pages = "huge1g"; shard_memory = "4G"; stats_page = "off"; };
 expect = { nodes = 2; packages = 2; cpus = 16; };
 """)
     write("c.conf", run("plan", everything, "--conf").stdout)
