@@ -361,7 +361,8 @@ unsigned agent_watch_percent(const struct agent_watch *watch)
 
 /*
  * Every answer says all there is to say, since HAProxy leaves alone what an answer does not name: "up" takes
- * back a "down", and "ready" a "drain". What follows a # is shown on HAProxy's page.
+ * back a "down", and "ready" a "drain". What follows a # is shown on HAProxy's page; without the blank
+ * before it the answer would not be understood.
  */
 void agent_watch_answer(const struct agent_watch *watch, char line[AGENT_LINE_BYTES])
 {
@@ -374,14 +375,15 @@ void agent_watch_answer(const struct agent_watch *watch, char line[AGENT_LINE_BY
         (void)snprintf(line, AGENT_LINE_BYTES, "up drain\n");
         break;
     case AGENT_STOPPED:
-        (void)snprintf(line, AGENT_LINE_BYTES, "stopped#process %d has drained\n",
+        (void)snprintf(line, AGENT_LINE_BYTES, "stopped #process %d has drained\n",
                        (int)watch->last_pid);
         break;
     case AGENT_DOWN:
-        (void)snprintf(line, AGENT_LINE_BYTES, "down#process %d has ended\n", (int)watch->last_pid);
+        (void)snprintf(line, AGENT_LINE_BYTES, "down #process %d has ended\n",
+                       (int)watch->last_pid);
         break;
     case AGENT_NONE:
-        (void)snprintf(line, AGENT_LINE_BYTES, "down#%s\n", watch->reason);
+        (void)snprintf(line, AGENT_LINE_BYTES, "down #%s\n", watch->reason);
         break;
     }
 }

@@ -1,25 +1,28 @@
 #!/usr/bin/env python3
 """
-examples/haproxy/haproxy.cfg: fleet_test.py CASE CONFIG [PROGRAM]. Exit 77 with a reason: skipped.
-The agents here say what the test wants them to; the cases are what docs/fleet.md promises of HAProxy.
+examples/haproxy/haproxy.cfg: fleet_test.py CASE CONFIG COMMAND SERVER. Exit 77 with a reason: skipped.
+The cases are what docs/fleet.md promises of HAProxy. Those named after what agents say have agents that say what
+the test wants; `room`, `restart` and `answers` have the command's.
 """
 
 import csv
 import http.client
 import io
 import os
+import re
 import shutil
 import signal
 import socket
 import socketserver
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 
 from http_server import Server, clean_environment, skip
 
-case, config = sys.argv[1:3]
+case, config, command, program = sys.argv[1:]
 haproxy = shutil.which("haproxy", path=os.environ.get("PATH", "") + ":/usr/sbin:/sbin")
 if haproxy is None:
     skip("no haproxy")
@@ -46,10 +49,49 @@ class Agent(socketserver.ThreadingTCPServer):
         wait_until(lambda: self.asked >= before + 2, "HAProxy asks the agent")
 
 
+class RealAgent:
+    """numapool agent, for the process whose number is in a file: that of a server, and of those after it."""
+
+    def __init__(self, server):
+        self.folder = tempfile.TemporaryDirectory(prefix="fleet_test.")
+        self.pid_file = os.path.join(self.folder.name, "pid")
+        self.speaks_for(server)
+        self.process = subprocess.Popen([command, "agent", "--port", "0", "--bind", "127.0.0.1", "--pid-file",
+                                         self.pid_file], stderr=subprocess.PIPE, text=True)
+        first = self.process.stderr.readline()
+        self.server_address = ("127.0.0.1", int(first.rsplit(":", 1)[1]))
+        self.log = []
+        self.reader = threading.Thread(target=lambda: self.log.extend(self.process.stderr), daemon=True)
+        self.reader.start()
+
+    def speaks_for(self, server):
+        with open(self.pid_file + ".new", "w", encoding="ascii") as file:
+            file.write(f"{server.process.pid}\n")
+        os.rename(self.pid_file + ".new", self.pid_file)
+
+    def ask(self):
+        with socket.create_connection(self.server_address, timeout=60) as sock:
+            return sock.makefile().read().rstrip("\n")
+
+    def shutdown(self):
+        self.process.terminate()
+        assert self.process.wait(timeout=60) == 0
+        self.reader.join()
+
+    def server_close(self):
+        self.folder.cleanup()
+
+    def said(self):
+        """What became of its servers, in order."""
+        self.shutdown()
+        return [re.search(r"\) (is up|drains|has stopped|has ended without draining)", line)[1]
+                for line in self.log]
+
+
 def wait_until(condition, what, seconds=30):
     end = time.monotonic() + seconds
     while not condition():
-        assert time.monotonic() < end, what
+        assert time.monotonic() < end, what() if callable(what) else what
         time.sleep(0.02)
 
 
@@ -60,8 +102,8 @@ def free_port():
 
 
 class Fleet:
-    def __init__(self, one, two):
-        self.agents = [Agent("up ready 100%"), Agent("up ready 100%")]
+    def __init__(self, one, two, agents=None):
+        self.agents = agents or [Agent("up ready 100%"), Agent("up ready 100%")]
         self.port, self.status_port = free_port(), free_port()
         environment = {**os.environ, "FLEET_PORT": str(self.port), "FLEET_STATUS_PORT": str(self.status_port),
                        "ONE_PORT": str(one.port), "TWO_PORT": str(two.port),
@@ -153,7 +195,7 @@ def test_accepted():
 
 def test_weights():
     """Shares follow the agents; drain moves everything, ready brings it back; no error on the way."""
-    with Server(sys.argv[3]) as one, Server(sys.argv[3]) as two, Fleet(one, two) as fleet:
+    with Server(program) as one, Server(program) as two, Fleet(one, two) as fleet:
         load = Load(fleet)
         fleet.agents[0].say("up ready 25%")
         assert fleet.server("one")["weight"] == "25" and fleet.server("two")["weight"] == "100"
@@ -184,7 +226,7 @@ def test_weights():
 
 def test_throttled():
     """A server that refuses most: what it refuses is served by the other, and nobody is told of it."""
-    with Server(sys.argv[3], "--workers", "1", "--queue", "2") as one, Server(sys.argv[3]) as two, \
+    with Server(program, "--workers", "1", "--queue", "2") as one, Server(program) as two, \
             Fleet(one, two) as fleet:
         load = Load(fleet, clients=16)
         load.more(500)
@@ -197,7 +239,7 @@ def test_throttled():
 
 def test_stop():
     """SIGTERM, a restart on the same port, then SIGKILL, all under load: every GET is answered."""
-    with Server(sys.argv[3], "--grace", "1500") as one, Server(sys.argv[3]) as two, Fleet(one, two) as fleet:
+    with Server(program, "--grace", "1500") as one, Server(program) as two, Fleet(one, two) as fleet:
         load = Load(fleet)
         load.more()
         one.terminate()
@@ -206,7 +248,7 @@ def test_stop():
         account = one.finish()
         assert account["aborted"] == account["dropped"] == 0, account
         load.more()
-        with Server(sys.argv[3], "--port", str(one.port)) as again:
+        with Server(program, "--port", str(one.port)) as again:
             wait_until(lambda: fleet.server("one")["status"] == "UP", "it is back")
             before = fleet.requests("one")
             load.more()
@@ -217,6 +259,89 @@ def test_stop():
             load.more()
         assert set(load.stop()) == {200}
         two.stop()
+
+
+def test_answers():
+    """HAProxy understands every answer of the agent: as weight, state, and text on its page."""
+    with Server(program) as one, Server(program) as two:
+        with Fleet(one, two, [RealAgent(one), RealAgent(two)]) as fleet:
+            wait_until(lambda: fleet.server("one")["weight"] == "100", "it has all its room")
+            one.process.send_signal(signal.SIGKILL)
+            wait_until(lambda: fleet.server("one")["agent_status"] == "L7STS", "it hears that it is down")
+            row = fleet.server("one")
+            assert row["status"].startswith("DOWN"), row
+            assert row["last_agt"] == f"via agent : down (process {one.process.pid} has ended)", row
+            with Server(program, "--port", str(one.port)) as again:
+                fleet.agents[0].speaks_for(again)
+                wait_until(lambda: fleet.server("one")["status"] == "UP", "it is back")
+                again.stop()
+                # Nothing was running, so it drained within a moment.
+                wait_until(lambda: fleet.server("one")["last_agt"] ==
+                           f"via agent : stopped (process {again.process.pid} has drained)",
+                           "it hears that it has stopped")
+            two.stop()
+
+
+def test_room():
+    """Of two servers one is throttled: the work goes where there is room, and every request is served."""
+    with Server(program, "--workers", "1") as one, Server(program, "--workers", "8") as two:
+        with Fleet(one, two, [RealAgent(one), RealAgent(two)]) as fleet:
+            load = Load(fleet, clients=12, target="/work?ms=25&kb=1")
+            wait_until(lambda: int(fleet.server("one")["weight"]) < int(fleet.server("two")["weight"]),
+                       "weights tell them apart")
+            load.more(300)
+            before = [fleet.requests(name) for name in ("one", "two")]
+            load.more(900)
+            shares = [fleet.requests(name) - at for name, at in zip(("one", "two"), before)]
+            weights = [fleet.server(name)["weight"] for name in ("one", "two")]
+            print("one worker to eight:", shares, "weights", weights)
+            assert 0 < 3 * shares[0] < 2 * shares[1], shares
+            # Once there is nothing to do, both have all their room.
+            assert set(load.stop()) == {200}
+            wait_until(lambda: [fleet.server(name)["weight"] for name in ("one", "two")] == ["100", "100"],
+                       "weights come back")
+            one.stop(), two.stop()
+
+
+def test_restart():
+    """SIGTERM drains, a successor takes over, is killed, and has a successor: under load, every GET is answered."""
+    with Server(program, "--grace", "1500") as one, Server(program) as two:
+        agent = RealAgent(one)
+        with Fleet(one, two, [agent, RealAgent(two)]) as fleet:
+            def moved():
+                """All that comes is served by the other one."""
+                wait_until(lambda: fleet.server("one")["scur"] == "0", "what it had is answered")
+                before = fleet.requests("one")
+                load.more()
+                assert fleet.requests("one") == before
+
+            def back():
+                wait_until(lambda: fleet.server("one")["status"] == "UP", "it is back")
+                before = fleet.requests("one")
+                load.more()
+                assert fleet.requests("one") > before
+            load = Load(fleet)
+            load.more()
+            one.terminate()
+            wait_until(lambda: fleet.server("one")["status"] != "UP", "it is heard")
+            account = one.finish()
+            assert account["aborted"] == account["dropped"] == 0, account
+            wait_until(lambda: agent.ask() == f"stopped #process {one.process.pid} has drained", "it has stopped")
+            moved()
+            with Server(program, "--port", str(one.port)) as second:
+                agent.speaks_for(second)
+                back()
+                second.process.send_signal(signal.SIGKILL)
+                wait_until(lambda: fleet.server("one")["status"].startswith("DOWN"), "its death is seen")
+                moved()
+            with Server(program, "--port", str(one.port)) as third:
+                agent.speaks_for(third)
+                back()
+                assert set(load.stop()) == {200}
+                third.stop(), two.stop()
+                wait_until(lambda: agent.ask().startswith("stopped #"), "it has stopped, too")
+        said = [line for line in agent.said() if line != "drains"]  # that may be over before it is looked at
+        assert said == ["is up", "has stopped", "is up", "has ended without draining", "is up", "has stopped"], said
 
 
 clean_environment()
