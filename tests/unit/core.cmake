@@ -13,7 +13,7 @@ endforeach()
 # The stops of flow know one another, so these link everything.
 set(core_libraries ${NUMAPOOL_ALL_OBJECTS} ${private_libraries})
 foreach(stem group shard shard_lanes shard_steps shard_threads wake registry)
-  numapool_test(${stem}_test unit SOURCES ${stem}_test.c LIBS ${core_libraries} TIMEOUT 240)
+  numapool_test(${stem}_test unit SOURCES ${stem}_test.c LIBS ${core_libraries} TIMEOUT 900)
 endforeach()
 numapool_test(watchdog_test unit SOURCES watchdog_test.c LIBS ${core_libraries})
 
