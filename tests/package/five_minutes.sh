@@ -100,7 +100,7 @@ serve() {
     server=$!
     local port='' i json
     for ((i = 0; i < 300 && ${#port} == 0; i++)); do
-        port=$(sed -n 's/.*127\.0\.0\.1:\([0-9]*\).*/\1/p' server.out | head -n 1)
+        port=$(sed -n '/127\.0\.0\.1:/{s/.*127\.0\.0\.1:\([0-9]*\).*/\1/p;q}' server.out)
         kill -0 "$server" 2>/dev/null || break
         sleep 0.1
     done

@@ -36,10 +36,11 @@ verified=$(dpkg --verify "${names[@]}")
 echo "==> every package has what it is for"
 missing=()
 expect() {
-    local name=$1 pattern
+    local name=$1 pattern list
     shift
+    list=$(dpkg -L "$name")
     for pattern in "$@"; do
-        dpkg -L "$name" | grep -qE "^$pattern\$" || missing+=("$name: $pattern")
+        grep -qE "^$pattern\$" <<<"$list" || missing+=("$name: $pattern")
     done
 }
 multiarch=$(dpkg-architecture -qDEB_HOST_MULTIARCH 2>/dev/null || cc -print-multiarch)
