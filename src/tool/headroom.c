@@ -12,8 +12,9 @@ static double within(double value, double most)
 
 double headroom_room(double busy, double filled, double rounds, double refused)
 {
+    double served = 1.0 - within(refused, 1.0);
     return (1.0 - BUSY_SHARE * within(busy, 1.0)) * (1.0 - within(filled, 1.0)) /
-           (1.0 + within(rounds, 1e9) / ROUNDS_HALF) * (1.0 - within(refused, 1.0));
+           (1.0 + within(rounds, 1e9) / ROUNDS_HALF) * served * served;
 }
 
 /*

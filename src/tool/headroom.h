@@ -2,7 +2,7 @@
  * How much more work a pool could take, as one number a load balancer can deal by. Pure: figures in,
  * number out.
  *
- *     headroom = (1 - busy/2) * (1 - filled) / (1 + rounds/4) * (1 - refused)
+ *     headroom = (1 - busy/2) * (1 - filled) / (1 + rounds/4) * (1 - refused)^2
  *
  *     busy     running workers per permit
  *     filled   waiting tasks per place in the queue
@@ -19,6 +19,9 @@
  *   full, as the bound on the predicted wait refuses long before that. Hence rounds: half the
  *   weight with four tasks waiting per permit, whatever the length of the queue or of a task.
  * - refused answers for all that cannot be seen from outside: bounds on waits and bytes, deadlines, classes.
+ *   The square is what moves load away: a server that can do c of the l that it is offered has
+ *   1 - refused = c / l, so with the first power it would lose only as much as it is offered too much. With the
+ *   square it still settles, in the model of unit/headroom_test.c, in which the fourth power swings.
  */
 #ifndef NPI_TOOL_HEADROOM_H
 #define NPI_TOOL_HEADROOM_H

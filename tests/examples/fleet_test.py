@@ -149,6 +149,10 @@ class Fleet:
     def requests(self, name):
         return int(self.server(name)["hrsp_2xx"]) + int(self.server(name)["hrsp_5xx"])
 
+    def offered(self, name):
+        """Also those that it refused and another one served."""
+        return self.requests(name) + int(self.server(name)["wredis"])
+
 
 class Load:
     """Clients that ask again and again, each on connections of its own, until told to stop."""
@@ -285,19 +289,23 @@ def test_answers():
 def test_room():
     """Of two servers one is throttled: the work goes where there is room, and every request is served."""
     with Server(program, "--workers", "1") as one, Server(program, "--workers", "8") as two:
-        with Fleet(one, two, [RealAgent(one), RealAgent(two)]) as fleet:
+        def deal(fleet):
+            """What each is offered of what comes in, once weights have settled."""
             load = Load(fleet, clients=12, target="/work?ms=25&kb=1")
-            wait_until(lambda: int(fleet.server("one")["weight"]) < int(fleet.server("two")["weight"]),
-                       "weights tell them apart")
             load.more(300)
-            before = [fleet.requests(name) for name in ("one", "two")]
+            before = [fleet.offered(name) for name in ("one", "two")]
             load.more(900)
-            shares = [fleet.requests(name) - at for name, at in zip(("one", "two"), before)]
-            weights = [fleet.server(name)["weight"] for name in ("one", "two")]
-            print("one worker to eight:", shares, "weights", weights)
-            assert 0 < 3 * shares[0] < 2 * shares[1], shares
-            # Once there is nothing to do, both have all their room.
+            shares = [fleet.offered(name) - at for name, at in zip(("one", "two"), before)]
+            print("one worker to eight:", shares, [fleet.server(name)["weight"] for name in ("one", "two")])
             assert set(load.stop()) == {200}
+            return shares
+        with Fleet(one, two) as fleet:  # equal weights: it refuses most
+            shares = deal(fleet)
+            assert 2 * shares[0] > shares[1], shares
+        with Fleet(one, two, [RealAgent(one), RealAgent(two)]) as fleet:
+            shares = deal(fleet)
+            assert 0 < 2 * shares[0] < shares[1], shares
+            # With nothing to do both have all their room.
             wait_until(lambda: [fleet.server(name)["weight"] for name in ("one", "two")] == ["100", "100"],
                        "weights come back")
             one.stop(), two.stop()

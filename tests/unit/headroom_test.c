@@ -59,6 +59,46 @@ static void two_servers_settle(void **state)
     }
 }
 
+/* Of one, whose queue grows as it gets busy and is bounded. */
+static double room_under(double offered, double can)
+{
+    double busy = offered / can, most = busy < 1.0 ? busy : 1.0, queue = most * most * most * most;
+    return headroom_room(busy, 0, 4.0 * queue * queue, busy > 1.0 ? 1.0 - 1.0 / busy : 0.0);
+}
+
+/* They are asked twice a second for a mean over one, and what they answer decides what the next half second brings;
+   what the first refuses is given to the second. Returns what the first is offered in the end, or -1: it swings. */
+static double settle(double load, double can_one, double can_two)
+{
+    double mean[2] = {1.0, 0.5}, can[2] = {can_one, can_two}, offered[2] = {0, 0};
+    double least = 1e9, most = 0;
+    for (int i = 0; i < 1000; i++) {
+        for (int k = 0; k < 2; k++) {
+            mean[k] += (room_under(offered[k], can[k]) - mean[k]) * 0.39; /* 1 - e^-0.5 */
+        }
+        offered[0] = load * mean[0] / (mean[0] + mean[1]);
+        offered[1] = load - (offered[0] < can[0] ? offered[0] : can[0]);
+        if (i >= 500) {
+            least = offered[0] < least ? offered[0] : least;
+            most = offered[0] > most ? offered[0] : most;
+        }
+    }
+    return most < 1.02 * least ? most : -1.0;
+}
+
+static void a_small_server_is_offered_little_more_than_it_can_do(void **state)
+{
+    (void)state;
+    for (int load = 100; load <= 300; load += 10) {
+        double offered = settle(load, 40.0, 320.0);
+        assert_true(offered > 0.0 && offered < 1.5 * 40.0);
+    }
+    for (int load = 10; load <= 500; load += 10) {
+        double offered = settle(load, 100.0, 100.0);
+        assert_true(offered > 0.0);
+    }
+}
+
 static void it_is_of_the_whole_pool(void **state)
 {
     (void)state;
@@ -107,7 +147,7 @@ static void refusals_count_if_room_was_missing(void **state)
     NEAR(headroom_of(&view).refused, 0.3);
     rates->refused_bytes = 10;
     NEAR(headroom_of(&view).refused, 0.4);
-    NEAR(headroom_of(&view).room, 0.6);
+    NEAR(headroom_of(&view).room, 0.36);
 }
 
 int main(void)
@@ -116,6 +156,7 @@ int main(void)
         cmocka_unit_test(it_is_one_at_rest_and_nothing_at_the_end),
         cmocka_unit_test(every_figure_takes_some_away),
         cmocka_unit_test(two_servers_settle),
+        cmocka_unit_test(a_small_server_is_offered_little_more_than_it_can_do),
         cmocka_unit_test(it_is_of_the_whole_pool),
         cmocka_unit_test(refusals_count_if_room_was_missing),
     };
