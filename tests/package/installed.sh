@@ -38,7 +38,11 @@ missing=()
 expect() {
     local name=$1 pattern list
     shift
-    list=$(dpkg -L "$name")
+    if [ "$name" = any ]; then
+        list=$(dpkg -L "${names[@]}")
+    else
+        list=$(dpkg -L "$name")
+    fi
     for pattern in "$@"; do
         grep -qE "^$pattern\$" <<<"$list" || missing+=("$name: $pattern")
     done
@@ -68,6 +72,7 @@ in_source() {
     for section in 1 3 5; do
         owner=libnumapool-dev
         [ $section != 1 ] || owner=numapool-tools
+        [ -n "$by_debian" ] || owner=any
         in_source "docs/man/*.$section.scd" "$owner" \
             "/usr/share/man/man$section/"'$(basename "$path" .scd)(\.gz)?'
     done

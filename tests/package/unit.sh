@@ -23,4 +23,5 @@ sed -i 's/^#\([A-Z][A-Za-z]*=\)/\1/' "$copy"
 said=$(verify)
 [ -z "$said" ] || { echo "with all of its settings: $said"; exit 1; }
 sed -i 's/^AllowedCPUs=/AlowedCPUs=/' "$copy"
-verify | grep -q AlowedCPUs || { echo "a misspelt setting was not found"; exit 1; }
+said=$(verify)
+[[ $said = *AlowedCPUs* ]] || { echo "a misspelt setting was not found"; exit 1; }
