@@ -38,11 +38,7 @@ missing=()
 expect() {
     local name=$1 pattern list
     shift
-    if [ "$name" = any ]; then
-        list=$(dpkg -L "${names[@]}")
-    else
-        list=$(dpkg -L "$name")
-    fi
+    list=$(dpkg -L "$name")
     for pattern in "$@"; do
         grep -qE "^$pattern\$" <<<"$list" || missing+=("$name: $pattern")
     done
@@ -72,7 +68,6 @@ in_source() {
     for section in 1 3 5; do
         owner=libnumapool-dev
         [ $section != 1 ] || owner=numapool-tools
-        [ -n "$by_debian" ] || owner=any
         in_source "docs/man/*.$section.scd" "$owner" \
             "/usr/share/man/man$section/"'$(basename "$path" .scd)(\.gz)?'
     done
