@@ -224,7 +224,7 @@ def states():
     pools.kill()
     time.sleep(0.2)
     is_(agent.ask(), f"down #process {pools.pid} has ended")
-    assert agent.log[-1] == f"process {pools.pid} (page_pool) has ended without draining", agent.log
+    until("it is told", lambda: agent.log[-1:] == [f"process {pools.pid} (page_pool) has ended without draining"])
 
 
 def waits():
@@ -272,6 +272,8 @@ def follow():
     fifth.kill()
     agent.says("up ready 100%")
     short = name[:15]
+    # The answer may be here before the line is.
+    until("it is told", lambda: any(line.startswith(f"process {fourth.pid}") for line in agent.log))
     told = [line for line in agent.log if not line.startswith(f"process {second.pid}")]
     assert told == [f"process {first.pid} ({short}) is up",
                     f"process {first.pid} ({short}) has ended without draining",
