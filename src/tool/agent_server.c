@@ -45,6 +45,7 @@ static unsigned port_of(int fd)
 {
     struct sockaddr_storage address;
     socklen_t length = sizeof address;
+    memset(&address, 0, sizeof address);
     if (getsockname(fd, (struct sockaddr *)&address, &length) != 0) {
         return 0;
     }

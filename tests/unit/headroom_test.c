@@ -27,10 +27,9 @@ static void every_figure_takes_some_away(void **state)
 {
     (void)state;
     for (int point = 0; point < STEPS * STEPS * STEPS * STEPS; point++) {
-        double at[4] = {point % STEPS, point / STEPS % STEPS, point / STEPS / STEPS % STEPS,
-                        point / STEPS / STEPS / STEPS};
-        for (int i = 0; i < 4; i++) {
-            at[i] /= STEPS;
+        double at[4];
+        for (int i = 0, rest = point; i < 4; i++, rest /= STEPS) {
+            at[i] = (double)(rest % STEPS) / STEPS;
         }
         double here = headroom_room(at[0], at[1], at[2] * 20, at[3]);
         assert_true(here > 0.0 && here <= 1.0);
