@@ -235,16 +235,17 @@ def waits():
     agent.logs(f"waiting: process {pools.pid} shows no pool")
     pools.tell(f"create 0 web {MACHINE}")
     agent.says("up ready 100%")
-    agent = Agent("--follow", "agent_waits")
-    is_(agent.ask(), "down #no process called agent_waits shows a pool")
-    other = Pools(f"create 0 web {MACHINE}", name="agent_waits")
+    name = f"agent{os.getpid()}"  # this test may run twice at the same time
+    agent = Agent("--follow", name)
+    is_(agent.ask(), f"down #no process called {name} shows a pool")
+    other = Pools(f"create 0 web {MACHINE}", name=name)
     agent.says("up ready 100%")
-    agent.logs("waiting: no process called agent_waits shows a pool", f"process {other.pid} (agent_waits) is up")
+    agent.logs(f"waiting: no process called {name} shows a pool", f"process {other.pid} ({name}) is up")
 
 
 def follow():
     """A process is killed and started anew, or hands over to its successor; two are not one."""
-    name = "agent_follow_this"  # the kernel keeps 15 characters
+    name = f"agent{os.getpid()}_follows"  # the kernel keeps 15 characters
     first = Pools(f"create 0 web {MACHINE}", name=name)
     Pools(f"create 0 web {MACHINE}", name="agent_other")
     agent = Agent("--follow", name)
