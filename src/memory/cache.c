@@ -115,6 +115,7 @@ static void detach(void)
         }
     }
     mine.space_id = 0;
+    mine.cache = NULL;
 }
 
 /* A thread ends. In a child of fork() the lock may be held for ever, and its memory is left to exit. */
@@ -169,9 +170,9 @@ static NPI_APART_FROM_PATH bool attach(struct npi_space *space, unsigned node)
     pid_t process = getpid();
     if (mine.process == process)
         detach();
+    /* Also what a child of fork() has from its parent, whose locks may be held. */
+    mine.space_id = 0;
     mine.cache = NULL;
-    mine.space_id =
-        0; /* also what a child of fork() has from its parent, whose locks may be held */
     struct npi_cache *cache = take_free_cache(space, node);
     if (cache != NULL && pthread_setspecific(key, cache) != 0) {
         cache->owned = false; /* nobody would tell of the thread's end */

@@ -138,6 +138,40 @@ static void a_thread_that_ends_leaves_nothing(void **state)
     npi_space_destroy(space);
 }
 
+/* A destructor of somebody else's that runs after the cache was given back. */
+static void allocate_late(void *arg)
+{
+    struct npi_space **spaces = arg;
+    for (int i = 0; i < 2; i++)
+        assert_true(npi_cache_free(spaces[i], npi_cache_alloc(spaces[i], 0, 16)));
+}
+
+static pthread_key_t late_key;
+
+static void *end_with_destructors(void *arg)
+{
+    struct npi_space **spaces = arg;
+    get_a_cache(spaces[0], 0);
+    assert_int_equal(pthread_setspecific(late_key, arg), 0);
+    return NULL;
+}
+
+static void destructors_may_allocate(void **state)
+{
+    (void)state;
+    struct npi_space *spaces[2] = {test_space(1, 16 * MIB, NPI_PAGES_SMALL),
+                                   test_space(1, 2 * MIB, NPI_PAGES_SMALL)};
+    assert_int_equal(pthread_key_create(&late_key, allocate_late), 0);
+    pthread_t thread;
+    assert_int_equal(pthread_create(&thread, NULL, end_with_destructors, spaces), 0);
+    assert_int_equal(pthread_join(thread, NULL), 0);
+    assert_int_equal(pthread_key_delete(late_key), 0);
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(charged(spaces[i]), 0);
+        npi_space_destroy(spaces[i]);
+    }
+}
+
 static void a_space_may_end_before_its_threads(void **state)
 {
     (void)state;
@@ -260,6 +294,7 @@ int main(void)
         cmocka_unit_test(small_budgets_are_exact),
         cmocka_unit_test(who_is_refused_gives_back_first),
         cmocka_unit_test(a_thread_that_ends_leaves_nothing),
+        cmocka_unit_test(destructors_may_allocate),
         cmocka_unit_test(a_space_may_end_before_its_threads),
         cmocka_unit_test(a_child_of_fork_keeps_off),
         cmocka_unit_test(blocks_cross_threads),
