@@ -221,23 +221,6 @@ static bool free_large(struct npi_slice *slice, uint32_t chunk)
     return true;
 }
 
-/* A block that is marked as freed goes back to its heap. */
-static void return_block(struct npi_slice *slice, const struct npi_span *span, void *block,
-                         uint32_t bytes)
-{
-    struct npi_heap *heap = &slice->heaps[span->heap];
-    if (npi_latch_try(&heap->latch)) {
-        put_block(slice, heap, span, block);
-        add_owned(&heap->returned_bytes, bytes);
-        if (!npi_return_list_seems_empty(&heap->returned))
-            take_returned(slice, heap);
-        npi_latch_release(&heap->latch);
-    } else {
-        NPI_MUTANT(remote_free_lost, npi_return_list_push(&heap->returned, block), (void)0);
-        npi_a64_add_relaxed(&heap->returned_beside_bytes, bytes);
-    }
-}
-
 void npi_block_give(struct npi_slice *slice, void *const *blocks, unsigned count)
 {
     struct npi_heap *held = NULL;
@@ -253,7 +236,7 @@ void npi_block_give(struct npi_slice *slice, void *const *blocks, unsigned count
             held = npi_latch_try(&heap->latch) ? heap : NULL;
         }
         if (!held) {
-            npi_return_list_push(&heap->returned, blocks[i]);
+            NPI_MUTANT(remote_free_lost, npi_return_list_push(&heap->returned, blocks[i]), (void)0);
             npi_a64_add_relaxed(&heap->returned_beside_bytes, bytes);
             continue;
         }
@@ -281,7 +264,7 @@ bool npi_block_free(struct npi_space *space, void *block)
     if (!NPI_MUTANT(freed_twice, npi_span_mark_freed(slice, block, class),
                     ((void)npi_span_mark_freed(slice, block, class), true)))
         return false;
-    return_block(slice, &span, block, class->bytes);
+    npi_block_give(slice, &block, 1);
     npi_space_unreserve(space, class->bytes);
     return true;
 }
