@@ -100,9 +100,9 @@ static void learn(struct npi_tick *tick, struct npi_shard *shard, uint64_t now_n
         .completed_tasks = completed,
         .completed_run_ns = usage.run_ns_per_task * (double)completed,
         .busy_ns = busy_mean * (double)elapsed_ns,
-        .cpu_ns = usage.cpu_ns,
+        .cpu_ns = usage.cpu_ns - usage.spin_ns,
         .delay_ns = usage.delay_ns,
-        .idle_ns = tick->idle_cpus * (double)elapsed_ns,
+        .idle_ns = tick->idle_cpus * (double)elapsed_ns + usage.spin_ns,
         .delay_known = usage.delay_known,
         .idle_known = tick->idle_known,
         .queued_tasks = (uint32_t)npi_shard_waiting(shard),
@@ -189,11 +189,9 @@ static void publish(struct npi_tick *tick, struct npi_shard *shard)
         .gap_ns = arrivals_per_ns > 0.0 && arrivals_per_ns > 1e-9
                       ? (uint64_t)(1.0 / arrivals_per_ns)
                       : NPI_NEVER_NS,
-        .wake_cost_ns = 0,
         .tick_gap_ns = tick->gap_ns,
         .task_ns = result->task_ns,
         .cpus = tick->cpus,
-        .limit_workers = limit,
         .busy_workers = tick->busy_before,
         .saturated = result->saturated,
         .starved = result->starved,

@@ -31,7 +31,7 @@ void npi_usage_close(struct npi_shard *shard)
 }
 
 struct sums {
-    double cpu_ns, delay_ns, run_ticks;
+    double cpu_ns, spin_ns, delay_ns, run_ticks;
     uint64_t done;
     uint32_t asked, busy;
     bool delay_known;
@@ -46,6 +46,7 @@ static void ask(struct npi_worker *worker, struct sums *sums)
     }
     uint64_t done = npi_a64_load_relaxed(&worker->done);
     uint64_t run_ticks = npi_a64_load_relaxed(&worker->run_ticks);
+    uint64_t spin_ticks = npi_a64_load_relaxed(&worker->spin_ticks);
     bool busy = npi_a64_load_relaxed(&worker->started_ticks) != 0;
     sums->asked++;
     sums->busy += busy;
@@ -62,7 +63,10 @@ static void ask(struct npi_worker *worker, struct sums *sums)
         now.delay_ns = 0;
     }
     if (worker->sampled && now.cpu_ns >= worker->usage_before.cpu_ns) {
-        sums->cpu_ns += (double)(now.cpu_ns - worker->usage_before.cpu_ns);
+        double cpu_ns = (double)(now.cpu_ns - worker->usage_before.cpu_ns);
+        double spin_ns = (double)npi_clock_ticks_to_ns(spin_ticks - worker->spin_ticks_before);
+        sums->cpu_ns += cpu_ns;
+        sums->spin_ns += spin_ns < cpu_ns ? spin_ns : cpu_ns; /* it may have waited for the CPU */
         sums->delay_ns += (double)(now.delay_ns - worker->usage_before.delay_ns);
         sums->done += done - worker->done_before;
         sums->run_ticks += (double)(run_ticks - worker->run_ticks_before);
@@ -71,6 +75,7 @@ static void ask(struct npi_worker *worker, struct sums *sums)
     worker->usage_before = now;
     worker->done_before = done;
     worker->run_ticks_before = run_ticks;
+    worker->spin_ticks_before = spin_ticks;
 }
 
 void npi_usage_sample(struct npi_tick *tick, struct npi_shard *shard, struct npi_usage *usage)
@@ -113,6 +118,7 @@ void npi_usage_sample(struct npi_tick *tick, struct npi_shard *shard, struct npi
         scale = (double)busy / sums.busy;
     }
     usage->cpu_ns = sums.cpu_ns * scale;
+    usage->spin_ns = sums.spin_ns * scale;
     usage->delay_ns = sums.delay_ns * scale;
     usage->delay_known = sums.delay_known;
     usage->run_ns_per_task =

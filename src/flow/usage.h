@@ -11,7 +11,8 @@
 struct npi_tick;
 
 struct npi_usage {
-    double cpu_ns; /* of all workers since the last tick */
+    double cpu_ns;  /* of all workers since the last tick */
+    double spin_ns; /* the part of it in which they waited for tasks: theirs to give to any task */
     double delay_ns;
     bool delay_known;
     double run_ns_per_task; /* mean over tasks the sampled workers finished; 0 = none did */

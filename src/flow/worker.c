@@ -405,19 +405,27 @@ static bool search(struct npi_worker *worker, struct npi_item *item)
     struct npi_shard *shard = worker->shard;
     struct npi_shard_view view = {0};
     npi_shard_view_read(shard, &view);
-    uint32_t others = npi_permits_searching(npi_gate_permits(&shard->gate));
-    uint64_t spin_ns = npi_idle_spin_ns(&view.idle, &worker->idle, others > 0 ? others - 1 : 0);
-    uint64_t begin = npi_clock_ticks(), spin_ticks = npi_clock_ns_to_ticks(spin_ns);
+    uint64_t permits = npi_gate_permits(&shard->gate);
+    uint32_t others = npi_permits_searching(permits);
+    uint64_t spin_ns = npi_idle_spin_ns(&view.idle, &worker->idle, others > 0 ? others - 1 : 0,
+                                        npi_permits_active(permits));
+    uint64_t begin = npi_clock_ticks(), spin_ticks = npi_clock_ns_to_ticks(spin_ns), spun = 0;
+    uint64_t spun_before = npi_a64_load_relaxed(&worker->spin_ticks);
     bool found = false;
-    do {
+    for (;;) {
         found = npi_shard_take(shard, 0, item, 1) != 0 || npi_overflow_steal(worker, &view, item);
-        if (found) {
+        if (found || spin_ns == 0) {
             break;
         }
-        for (int i = 0; i < 8 && spin_ns != 0; i++) {
+        spun = npi_clock_ticks() - begin;
+        npi_a64_store_relaxed(&worker->spin_ticks, spun_before + spun);
+        if (spun >= spin_ticks) {
+            break;
+        }
+        for (int i = 0; i < 8; i++) {
             npi_pause();
         }
-    } while (spin_ns != 0 && npi_clock_ticks() - begin < spin_ticks);
+    }
     if (spin_ns != 0) {
         npi_idle_note(&worker->idle, found);
     }
@@ -425,7 +433,7 @@ static bool search(struct npi_worker *worker, struct npi_item *item)
         return false;
     }
     worker->searching = false;
-    uint64_t permits = npi_gate_found(&shard->gate);
+    permits = npi_gate_found(&shard->gate);
     if (npi_permits_want_wake(permits) && NPI_MUTANT(chain_cut, !npi_shard_quiet(shard), false) &&
         !npi_shard_few_wait(shard)) {
         npi_shard_wake(shard, NPI_GATE_NOBODY); /* the chain goes on while there is work */

@@ -68,6 +68,7 @@ struct npi_worker {
     npi_a64 dropped;
     npi_a32 parting;       /* a task is counted whose group does not know yet */
     npi_a64 run_ticks;     /* sum over tasks that have run */
+    npi_a64 spin_ticks;    /* spent looking for tasks before it parked */
     npi_a64 started_ticks; /* of the running task, 0 between tasks */
     npi_a64 function;      /* of the running task, or drop: named when it never returns */
     npi_a32 signs;         /* see above */
@@ -79,7 +80,7 @@ struct npi_worker {
     int usage_fd;
     bool sampled; /* usage_before holds */
     struct npi_thread_usage usage_before;
-    uint64_t done_before, run_ticks_before;
+    uint64_t done_before, run_ticks_before, spin_ticks_before;
     struct npi_watch watch;
 };
 

@@ -22,21 +22,20 @@ void npi_idle_gates(const struct npi_policy_params *params, const struct npi_idl
     gates->spinning_workers_max = 0;
     gates->spare_tasks = spare_tasks(params, view);
     gates->patience_ns = gates->spare_tasks != 0 ? params->wake_ns : 0;
-    uint64_t budget = params->spin_ns;
-    if (view->wake_cost_ns != 0 && view->wake_cost_ns < budget)
-        budget = view->wake_cost_ns;
-    /* Where workers outnumber CPUs a spinner takes the CPU of a worker that has a task. */
-    if (budget == 0 || view->gap_ns >= budget || view->saturated || view->starved ||
-        (double)view->limit_workers > view->cpus)
+    gates->active_workers_max = 0;
+    if (params->spin_ns == 0 || view->gap_ns >= params->spin_ns || view->saturated ||
+        view->starved || view->cpus < 1.0)
         return;
-    gates->spin_ns = budget;
+    gates->spin_ns = params->spin_ns;
+    gates->active_workers_max = (uint32_t)view->cpus;
     gates->spinning_workers_max = view->busy_workers / 2 > 1 ? view->busy_workers / 2 : 1;
 }
 
 uint64_t npi_idle_spin_ns(const struct npi_idle_gates *gates, struct npi_idle *idle,
-                          uint32_t spinning_workers)
+                          uint32_t spinning_workers, uint32_t active_workers)
 {
-    if (gates->spin_ns == 0 || spinning_workers >= gates->spinning_workers_max)
+    if (gates->spin_ns == 0 || spinning_workers >= gates->spinning_workers_max ||
+        active_workers > gates->active_workers_max)
         return 0;
     if (idle->skips > 0) {
         idle->skips--;

@@ -18,13 +18,10 @@
 struct npi_idle_view {
     /* Smoothed time between tasks that arrive at the shard; NPI_NEVER_NS = none seen. */
     uint64_t gap_ns;
-    /* Measured cost of a park and a wake; 0 = not measured, params->spin_ns stands for it. */
-    uint64_t wake_cost_ns;
     /* Time between tasks that arrived since the last tick; NPI_NEVER_NS = none. */
     uint64_t tick_gap_ns;
     double task_ns; /* npi_scale_result */
     double cpus;
-    uint32_t limit_workers;
     uint32_t busy_workers;
     bool saturated, starved; /* npi_scale_result */
 };
@@ -33,6 +30,8 @@ struct npi_idle_view {
 struct npi_idle_gates {
     uint64_t spin_ns; /* 0 = park at once */
     uint32_t spinning_workers_max;
+    /* Beside more workers than this a spinner would take the CPU of one that has a task. */
+    uint32_t active_workers_max;
     /* Tasks are short and come in a stream: a running worker has done so many before another one is
        awake, so while fewer wait nobody else is woken. 0 = whoever submits wakes. */
     uint32_t spare_tasks;
@@ -46,9 +45,10 @@ struct npi_idle {
     uint16_t misses; /* in a row */
     uint16_t skips;  /* parks left to do without spinning */
 };
-/* How long this worker spins now; 0 = park at once. spinning_workers: live, without this one. */
+/* How long this worker spins now; 0 = park at once. Both live: spinning_workers without this one,
+   active_workers with it. */
 uint64_t npi_idle_spin_ns(const struct npi_idle_gates *gates, struct npi_idle *idle,
-                          uint32_t spinning_workers);
+                          uint32_t spinning_workers, uint32_t active_workers);
 /* After a spin of nonzero length. */
 void npi_idle_note(struct npi_idle *idle, bool found);
 

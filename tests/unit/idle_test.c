@@ -17,11 +17,10 @@ static int setup(void **state)
     return 0;
 }
 
-/* Tasks every 2 us, 8 CPUs, 8 workers, 6 of them busy: spinning pays. */
+/* Tasks every 2 us, 8 CPUs, 6 workers busy: spinning pays. */
 static struct npi_idle_view lively(void)
 {
-    struct npi_idle_view view = {
-        .gap_ns = 2000, .wake_cost_ns = 7000, .cpus = 8, .limit_workers = 8, .busy_workers = 6};
+    struct npi_idle_view view = {.gap_ns = 2000, .cpus = 8, .busy_workers = 6};
     return view;
 }
 
@@ -33,15 +32,14 @@ static uint64_t spin_of(struct npi_idle_view view)
     return gates.spin_ns;
 }
 
-static void spinning_lasts_at_most_what_a_wake_costs(void **state)
+static void spinning_lasts_as_long_as_the_user_says(void **state)
 {
     (void)state;
     struct npi_idle_view view = lively();
-    assert_int_equal(spin_of(view), 7000);
-    view.wake_cost_ns = 0; /* not measured */
     assert_int_equal(spin_of(view), params.spin_ns);
-    view.wake_cost_ns = 50000; /* the user's bound stands */
-    assert_int_equal(spin_of(view), params.spin_ns);
+    params.spin_ns = 10000000;
+    view.gap_ns = 200000;
+    assert_int_equal(spin_of(view), 10000000);
     params.spin_ns = 0;
     assert_int_equal(spin_of(view), 0);
     npi_policy_defaults(&params);
@@ -51,12 +49,9 @@ static void nobody_spins_where_it_cannot_pay_or_does_harm(void **state)
 {
     (void)state;
     struct npi_idle_view view = lively();
-    view.gap_ns = 7000; /* the next task is not expected in time */
+    view.gap_ns = params.spin_ns; /* the next task is not expected in time */
     assert_int_equal(spin_of(view), 0);
     view.gap_ns = NPI_NEVER_NS;
-    assert_int_equal(spin_of(view), 0);
-    view = lively();
-    view.limit_workers = 9; /* more workers than CPUs: a spinner takes one from a worker */
     assert_int_equal(spin_of(view), 0);
     view = lively();
     view.saturated = true;
@@ -66,7 +61,6 @@ static void nobody_spins_where_it_cannot_pay_or_does_harm(void **state)
     assert_int_equal(spin_of(view), 0);
     view = lively();
     view.cpus = 0.5;
-    view.limit_workers = 1;
     assert_int_equal(spin_of(view), 0);
 }
 
@@ -81,8 +75,23 @@ static void spinners_are_at_most_half_of_the_busy(void **state)
     npi_idle_gates(&params, &view, &gates);
     assert_int_equal(gates.spinning_workers_max, 1);
     struct npi_idle idle = {0};
-    assert_int_equal(npi_idle_spin_ns(&gates, &idle, 0), 7000);
-    assert_int_equal(npi_idle_spin_ns(&gates, &idle, 1), 0);
+    assert_int_equal(npi_idle_spin_ns(&gates, &idle, 0, 1), params.spin_ns);
+    assert_int_equal(npi_idle_spin_ns(&gates, &idle, 1, 2), 0);
+}
+
+static void beside_more_workers_than_cpus_nobody_spins(void **state)
+{
+    (void)state;
+    struct npi_idle_gates gates;
+    struct npi_idle idle = {0};
+    struct npi_idle_view view = lively();
+    npi_idle_gates(&params, &view, &gates);
+    assert_int_equal(npi_idle_spin_ns(&gates, &idle, 0, 8), params.spin_ns);
+    assert_int_equal(npi_idle_spin_ns(&gates, &idle, 0, 9), 0);
+    view.cpus = 1.5; /* what a quota leaves */
+    npi_idle_gates(&params, &view, &gates);
+    assert_int_equal(npi_idle_spin_ns(&gates, &idle, 0, 1), params.spin_ns);
+    assert_int_equal(npi_idle_spin_ns(&gates, &idle, 0, 2), 0);
 }
 
 static void misses_make_spins_rarer_and_a_hit_forgives(void **state)
@@ -94,17 +103,17 @@ static void misses_make_spins_rarer_and_a_hit_forgives(void **state)
     npi_idle_gates(&params, &view, &gates);
     unsigned spins = 0;
     for (int park = 0; park < 6400; park++) {
-        if (npi_idle_spin_ns(&gates, &idle, 0) > 0) {
+        if (npi_idle_spin_ns(&gates, &idle, 0, 7) > 0) {
             spins++;
             npi_idle_note(&idle, false);
         }
     }
     assert_in_range(spins, 50, 150); /* one in 64 after the first few */
-    while (npi_idle_spin_ns(&gates, &idle, 0) == 0)
+    while (npi_idle_spin_ns(&gates, &idle, 0, 7) == 0)
         ;
     npi_idle_note(&idle, true);
     for (int park = 0; park < 100; park++) {
-        assert_int_equal(npi_idle_spin_ns(&gates, &idle, 0), 7000);
+        assert_int_equal(npi_idle_spin_ns(&gates, &idle, 0, 7), params.spin_ns);
         npi_idle_note(&idle, true);
     }
 }
@@ -149,9 +158,10 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(who_keeps_up_with_a_stream_is_left_alone),
         cmocka_unit_test(everybody_else_is_woken_for_each_task),
-        cmocka_unit_test(spinning_lasts_at_most_what_a_wake_costs),
+        cmocka_unit_test(spinning_lasts_as_long_as_the_user_says),
         cmocka_unit_test(nobody_spins_where_it_cannot_pay_or_does_harm),
         cmocka_unit_test(spinners_are_at_most_half_of_the_busy),
+        cmocka_unit_test(beside_more_workers_than_cpus_nobody_spins),
         cmocka_unit_test(misses_make_spins_rarer_and_a_hit_forgives),
     };
     return cmocka_run_group_tests(tests, setup, NULL);

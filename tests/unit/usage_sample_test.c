@@ -10,6 +10,7 @@
 #define ASKED_MAX 64u
 
 static unsigned asked;
+static uint64_t cpu_step_ns = 1;
 
 int __wrap_npi_thread_usage(pid_t tid, pthread_t thread, int *fd, struct npi_thread_usage *usage);
 
@@ -17,7 +18,7 @@ int __wrap_npi_thread_usage(pid_t tid, pthread_t thread, int *fd, struct npi_thr
 {
     (void)tid, (void)thread, (void)fd;
     asked++;
-    *usage = (struct npi_thread_usage){.cpu_ns = asked, .delay_ns = 0};
+    *usage = (struct npi_thread_usage){.cpu_ns = asked * cpu_step_ns, .delay_ns = 0};
     return 0;
 }
 
@@ -57,6 +58,29 @@ static unsigned sample(struct crowd *crowd)
     asked = 0;
     npi_usage_sample(&crowd->tick, &crowd->test.shard, &usage);
     return asked;
+}
+
+/* What was spent looking for tasks is told apart, and is never more than the CPU time there was. */
+static void spinning_is_told_apart(void **state)
+{
+    (void)state;
+    struct crowd crowd;
+    struct npi_usage usage;
+    assert_int_equal(npi_clock_init(), 0);
+    crowd_init(&crowd, 4, 4);
+    (void)sample(&crowd);
+    cpu_step_ns = 1000000;
+    npi_a64_store_relaxed(&crowd.workers[0].spin_ticks, npi_clock_ns_to_ticks(100000));
+    npi_a64_store_relaxed(&crowd.workers[1].spin_ticks, npi_clock_ns_to_ticks(UINT64_C(1) << 40));
+    asked = 4; /* beyond what each had used before */
+    npi_usage_sample(&crowd.tick, &crowd.test.shard, &usage);
+    assert_true(usage.cpu_ns > 0.0);
+    double second_ns = 6 * 1000000.0 - 2; /* its CPU time now, less what the first sample said */
+    assert_true(usage.spin_ns > 99000.0 + second_ns && usage.spin_ns < 101000.0 + second_ns);
+    npi_usage_sample(&crowd.tick, &crowd.test.shard, &usage);
+    assert_true(usage.spin_ns < 1.0);
+    cpu_step_ns = 1;
+    crowd_fini(&crowd);
 }
 
 static void a_few_are_asked_all(void **state)
@@ -115,6 +139,7 @@ static void threads_without_slots_are_no_harm(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(spinning_is_told_apart),
         cmocka_unit_test(a_few_are_asked_all),
         cmocka_unit_test(of_many_a_sample_is_asked),
         cmocka_unit_test(every_worker_has_its_turn),
