@@ -39,9 +39,12 @@
 #define CACHES_MAX 256
 #define BUDGET_PART 64
 #define CLASS_BYTES ((uint32_t)32 << 10) /* of one class, */
-#define CLASS_BLOCKS 64                  /* but no more blocks than this, */
-#define CLASS_BLOCKS_MIN 4               /* and no class with fewer */
+#define CLASS_BLOCKS 64                  /* but no more blocks than this */
 #define BLOCKS_MAX 1400                  /* of all classes: checked when they are laid out */
+
+/* Where there is no room, blocks above this go back themselves and make none: for one of them hundreds
+   of small ones would have to go. */
+#define ROOM_BYTES_MAX ((uint32_t)4 << 10)
 
 /* A thread without a cache asks for one at its first call and then at every so many. */
 #define ATTACH_TURNS 64
@@ -237,10 +240,9 @@ static NPI_APART_FROM_PATH void *alloc_at_length(struct npi_space *space, unsign
                                                  size_t bytes)
 {
     void *block = NULL;
-    if (bytes - 1 < NPI_BLOCK_BYTES_MAX && space->classes[npi_class_of(bytes)].cache_max != 0) {
-        if (cache_of_caller(space, node) != NULL || attach(space, node))
-            block = refill(space, mine.cache, npi_class_of(bytes));
-    }
+    if (bytes - 1 < NPI_BLOCK_BYTES_MAX &&
+        (cache_of_caller(space, node) != NULL || attach(space, node)))
+        block = refill(space, mine.cache, npi_class_of(bytes));
     if (block == NULL)
         block = npi_block_alloc(space, node, bytes, spread_of_caller());
     if (block == NULL && space->id != 0 && mine.space_id == space->id &&
@@ -289,7 +291,7 @@ static inline bool keep(struct npi_cache *cache, const struct npi_class *what, u
     return true;
 }
 
-/* A block of a class that is not kept, marked as freed. */
+/* A block that is not kept, marked as freed. */
 static bool give_one(struct npi_space *space, uint32_t class, void *block)
 {
     npi_block_give(space->slices[mine.node], &block, 1);
@@ -301,12 +303,13 @@ static NPI_APART_FROM_PATH bool make_room_and_keep(struct npi_space *space, stru
                                                    uint32_t class, void *block)
 {
     const struct npi_class *what = &space->classes[class];
-    if (what->cache_max == 0)
-        return give_one(space, class, block);
     if (cache->count[class] == what->cache_max)
         give_back(space, cache, class, (what->cache_max + 1u) / 2);
-    if (npi_a64_load_relaxed(&cache->kept_bytes) + what->bytes > CACHE_BYTES)
+    if (npi_a64_load_relaxed(&cache->kept_bytes) + what->bytes > CACHE_BYTES) {
+        if (what->bytes > ROOM_BYTES_MAX)
+            return give_one(space, class, block);
         give_all_back(space, cache);
+    }
     return keep(cache, what, class, block);
 }
 
@@ -337,7 +340,6 @@ static void lay_out(struct npi_class *classes)
     unsigned first = 0;
     for (uint32_t i = 0; i < NPI_BLOCK_CLASSES; i++) {
         uint32_t most = CLASS_BYTES / classes[i].bytes;
-        most = most >= CLASS_BLOCKS_MIN ? most : 0;
         classes[i].cache_max = (uint16_t)(most < CLASS_BLOCKS ? most : CLASS_BLOCKS);
         classes[i].cache_first = (uint16_t)first;
         first += classes[i].cache_max;

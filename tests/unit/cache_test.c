@@ -66,6 +66,27 @@ static void it_is_bounded(void **state)
     npi_space_destroy(space);
 }
 
+static void large_blocks_push_nothing_out(void **state)
+{
+    (void)state;
+    struct npi_space *space = test_space(1, 64 * MIB, NPI_PAGES_SMALL);
+    get_a_cache(space, 0);
+    char *large = npi_cache_alloc(space, 0, 32 * KIB);
+    assert_true(npi_cache_free(space, large));
+    assert_true(charged(space) >= 32 * KIB); /* kept while there is room */
+    assert_ptr_equal(npi_cache_alloc(space, 0, 32 * KIB), large);
+    void *small[72];
+    for (size_t i = 0; i < 72; i++)
+        small[i] = npi_cache_alloc(space, 0, i < 64 ? 512 : 1024);
+    for (size_t i = 0; i < 72; i++)
+        assert_true(npi_cache_free(space, small[i]));
+    uint64_t before = charged(space);
+    assert_true(before - 32 * KIB > KEPT_MAX - 32 * KIB); /* a large one has no room beside */
+    assert_true(npi_cache_free(space, large));
+    assert_int_equal(charged(space), before - 32 * KIB);
+    npi_space_destroy(space);
+}
+
 static void a_freed_block_is_freed_once(void **state)
 {
     (void)state;
@@ -290,6 +311,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_is_kept_is_not_in_use),
         cmocka_unit_test(it_is_bounded),
+        cmocka_unit_test(large_blocks_push_nothing_out),
         cmocka_unit_test(a_freed_block_is_freed_once),
         cmocka_unit_test(small_budgets_are_exact),
         cmocka_unit_test(who_is_refused_gives_back_first),
