@@ -1,24 +1,17 @@
-/*
- * The child reads the XML from a file without a name and writes the picture to another, so nothing has
- * to be read and written at the same time, and a picture that is not finished never gets anywhere.
- */
+/* A picture of a machine by lstopo, another program; see lstopo.h. */
 #include "tool/lstopo.h"
 
+#include "tool/program.h"
 #include "topology/text.h"
 
 #include <errno.h>
-#include <signal.h>
-#include <spawn.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/wait.h>
-#include <time.h>
-#include <unistd.h>
 
 extern char **environ;
 
 /* A thousand CPUs take some seconds; a program of that name that never ends is ended. */
-enum { TRIES = 6000, TRY_NS = 10 * 1000 * 1000 };
+#define SECONDS_MAX 60
 
 /* Numbers as the operating system has them; every object, as equal ones may have other colours. */
 static const char *const fixed[] = {
@@ -36,39 +29,6 @@ static char **clean_environment(void)
         if (strncmp(environ[i], "HWLOC_", 6) != 0)
             clean[kept++] = environ[i];
     return clean;
-}
-
-static int start(char **arguments, FILE *in, FILE *out, FILE *errors, pid_t *child)
-{
-    posix_spawn_file_actions_t actions;
-    char **clean = clean_environment();
-    int error = clean == NULL ? ENOMEM : posix_spawn_file_actions_init(&actions);
-    if (error == 0) {
-        error = posix_spawn_file_actions_adddup2(&actions, fileno(in), STDIN_FILENO);
-        if (error == 0)
-            error = posix_spawn_file_actions_adddup2(&actions, fileno(out), STDOUT_FILENO);
-        if (error == 0)
-            error = posix_spawn_file_actions_adddup2(&actions, fileno(errors), STDERR_FILENO);
-        if (error == 0)
-            error = posix_spawnp(child, arguments[0], &actions, NULL, arguments, clean);
-        (void)posix_spawn_file_actions_destroy(&actions);
-    }
-    free(clean);
-    return error;
-}
-
-/* Its exit status, or -1 when it had to be ended, or ended by a signal. */
-static int wait_for(pid_t child)
-{
-    int status = 0;
-    for (int i = 0; i < TRIES; i++) {
-        if (waitpid(child, &status, WNOHANG) == child)
-            return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
-        (void)nanosleep(&(struct timespec){.tv_nsec = TRY_NS}, NULL);
-    }
-    (void)kill(child, SIGKILL);
-    (void)waitpid(child, &status, 0);
-    return -1;
 }
 
 /* What it complained of, in its first line. */
@@ -102,25 +62,27 @@ static char *explain(int status, const char *format, FILE *errors)
     return why;
 }
 
-static bool run(char **arguments, const char *format, FILE *in, FILE *out, char **why)
+static bool run(char *const *arguments, const char *format, FILE *in, FILE *out, char **why)
 {
-    pid_t child = -1;
-    FILE *errors = tmpfile();
-    if (errors == NULL) {
-        *why = npi_text_format("there is no room for a temporary file: %s", strerror(errno));
-        return false;
+    struct program_files files = {.in = in, .out = out, .errors = tmpfile()};
+    char **clean = clean_environment();
+    int status = -1, error = clean == NULL || files.errors == NULL ? errno : 0;
+    if (error != 0) {
+        *why = npi_text_format("there is no room for lstopo to draw in: %s", strerror(error));
+    } else {
+        error = program_run(arguments, clean, &files, SECONDS_MAX, &status);
+        if (error == ENOENT)
+            *why = npi_text_format("pictures are drawn by lstopo, which is not installed; on "
+                                   "Debian: apt install hwloc-nox");
+        else if (error != 0)
+            *why = npi_text_format("lstopo could not be started: %s", strerror(error));
+        else if (status != 0)
+            *why = explain(status, format, files.errors);
     }
-    int error = start(arguments, in, out, errors, &child);
-    int status = error == 0 ? wait_for(child) : -1;
-    if (error == ENOENT)
-        *why = npi_text_format("pictures are drawn by lstopo, which is not installed; on Debian: "
-                               "apt install hwloc-nox");
-    else if (error != 0)
-        *why = npi_text_format("lstopo could not be started: %s", strerror(error));
-    else if (status != 0)
-        *why = explain(status, format, errors);
-    (void)fclose(errors);
-    return status == 0;
+    if (files.errors != NULL)
+        (void)fclose(files.errors);
+    free(clean);
+    return error == 0 && status == 0;
 }
 
 bool lstopo_draw(const char *format, const char *xml, size_t xml_bytes, char *const *legend,
@@ -132,8 +94,7 @@ bool lstopo_draw(const char *format, const char *xml, size_t xml_bytes, char *co
     *why = NULL;
     char **arguments = calloc(FIXED + 2 * lines + 4, sizeof *arguments);
     FILE *in = arguments != NULL ? tmpfile() : NULL;
-    bool done = in != NULL && fwrite(xml, 1, xml_bytes, in) == xml_bytes && fflush(in) == 0 &&
-                lseek(fileno(in), 0, SEEK_SET) == 0;
+    bool done = in != NULL && fwrite(xml, 1, xml_bytes, in) == xml_bytes;
     if (arguments != NULL && !done)
         *why = npi_text_format("there is no room for a temporary file: %s", strerror(errno));
     if (done) {

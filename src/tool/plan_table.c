@@ -84,8 +84,10 @@ static char *describe_memory(const struct plan_view *view)
 {
     static const char *const policies[] = {
         "preferred on the shard's node", "bound to the shard's node", "where it is first touched"};
+    /* huge2m and huge1g: src/memory/README.md says why they ask for the same. */
     static const char *const pages[] = {"huge pages where the kernel offers them", "small pages",
-                                        "pages of 2 MiB", "pages of 1 GiB"};
+                                        "huge pages wherever the kernel has them",
+                                        "huge pages wherever the kernel has them"};
     /* Of a described machine as it will be there: here nothing is bound. */
     int policy =
         view->plan->live ? (int)view->plan->memory_policy : view->config->placement->memory_policy;

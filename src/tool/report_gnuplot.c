@@ -1,57 +1,15 @@
-/*
- * Script and output go through files without a name rather than through pipes, which would have to be
- * written and read at the same time.
- */
+/* Pictures by gnuplot, another program; see report_gnuplot.h. */
 #include "tool/report_gnuplot.h"
 
-#include <signal.h>
-#include <spawn.h>
+#include "tool/program.h"
+
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
-#include <sys/wait.h>
-#include <time.h>
-#include <unistd.h>
 
 extern char **environ;
 
 /* A picture takes a tenth of a second; a program of that name that never ends must not hold up the page. */
-enum { TRIES = 1000, TRY_NS = 10 * 1000 * 1000 };
-
-static int start(FILE *script, FILE *output, pid_t *child)
-{
-    /* -d: what a user has in a start-up file would change the picture. */
-    static char name[] = "gnuplot";
-    static char option[] = "-d";
-    char *arguments[] = {name, option, NULL};
-    posix_spawn_file_actions_t actions;
-    if (posix_spawn_file_actions_init(&actions) != 0) {
-        return -1;
-    }
-    int result = posix_spawn_file_actions_adddup2(&actions, fileno(script), STDIN_FILENO);
-    if (result == 0) {
-        result = posix_spawn_file_actions_adddup2(&actions, fileno(output), STDOUT_FILENO);
-    }
-    if (result == 0) {
-        result = posix_spawnp(child, name, &actions, NULL, arguments, environ);
-    }
-    (void)posix_spawn_file_actions_destroy(&actions);
-    return result;
-}
-
-static bool ended_well(pid_t child)
-{
-    int status = 0;
-    for (int i = 0; i < TRIES; i++) {
-        if (waitpid(child, &status, WNOHANG) == child) {
-            return WIFEXITED(status) && WEXITSTATUS(status) == 0;
-        }
-        (void)nanosleep(&(struct timespec){.tv_nsec = TRY_NS}, NULL);
-    }
-    (void)kill(child, SIGKILL);
-    (void)waitpid(child, &status, 0);
-    return false;
-}
+#define SECONDS_MAX 10
 
 static char *read_all(FILE *in)
 {
@@ -70,20 +28,21 @@ static char *read_all(FILE *in)
 
 char *report_gnuplot(const char *script)
 {
+    /* -d: what a user has in a start-up file would change the picture. */
+    static char name[] = "gnuplot", option[] = "-d";
+    char *const arguments[] = {name, option, NULL};
+    struct program_files files = {.in = tmpfile(), .out = tmpfile()};
     char *text = NULL;
-    FILE *input = tmpfile();
-    FILE *output = tmpfile();
-    pid_t child;
-    if (input != NULL && output != NULL && fputs(script, input) >= 0 && fflush(input) == 0 &&
-        lseek(fileno(input), 0, SEEK_SET) == 0 && start(input, output, &child) == 0 &&
-        ended_well(child)) {
-        text = read_all(output);
+    int status = -1;
+    if (files.in != NULL && files.out != NULL && fputs(script, files.in) >= 0 &&
+        program_run(arguments, environ, &files, SECONDS_MAX, &status) == 0 && status == 0) {
+        text = read_all(files.out);
     }
-    if (input != NULL) {
-        (void)fclose(input);
+    if (files.in != NULL) {
+        (void)fclose(files.in);
     }
-    if (output != NULL) {
-        (void)fclose(output);
+    if (files.out != NULL) {
+        (void)fclose(files.out);
     }
     return text;
 }

@@ -1,20 +1,16 @@
-/*
- * A simulation as a picture. gnuplot draws: it is another program, which reads a script from a pipe, so
- * nothing of it is linked and nothing but the picture is written.
- */
+/* A simulation as a picture by gnuplot, another program: nothing of it is linked. */
+#include "tool/program.h"
 #include "tool/simulate.h"
 #include "tool/tool.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <signal.h>
-#include <spawn.h>
 #include <string.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
 /* More shards than this cannot be told apart as lines: they become rows of colour. */
 #define LINES_MAX 8u
+
+/* A large picture takes some seconds; a program of that name that never ends is ended. */
+#define SECONDS_MAX 60
 
 extern char **environ;
 
@@ -159,60 +155,28 @@ static void put_script(const struct simulation *simulation, const char *terminal
     (void)fputs("unset multiplot\nset output\n", out);
 }
 
-/* Starts gnuplot with its input from a pipe. 0, or an errno. */
-static int start_gnuplot(pid_t *child, FILE **script)
-{
-    static char name[] = "gnuplot";
-    char *arguments[] = {name, NULL};
-    int ends[2];
-    if (pipe2(ends, O_CLOEXEC) != 0)
-        return errno;
-    posix_spawn_file_actions_t actions;
-    int error = posix_spawn_file_actions_init(&actions);
-    if (error == 0) {
-        error = posix_spawn_file_actions_adddup2(&actions, ends[0], STDIN_FILENO);
-        if (error == 0)
-            error = posix_spawnp(child, name, &actions, NULL, arguments, environ);
-        (void)posix_spawn_file_actions_destroy(&actions);
-    }
-    (void)close(ends[0]);
-    *script = error == 0 ? fdopen(ends[1], "w") : NULL;
-    if (*script == NULL)
-        (void)close(ends[1]);
-    return error;
-}
-
 int simulate_draw(const struct simulation *simulation, const char *terminal, const char *path)
 {
-    pid_t child = -1;
-    FILE *script = NULL;
     if (simulation->result->tick_count == 0 || simulation->result->offered == 0) {
         tool_complain("%s: the load offers nothing within a tick; there is nothing to draw", path);
         return TOOL_USAGE;
     }
-    int error = start_gnuplot(&child, &script);
-    if (error == ENOENT) {
+    static char name[] = "gnuplot";
+    char *const arguments[] = {name, NULL};
+    struct program_files files = {.in = tmpfile()};
+    int status = -1, error = files.in == NULL ? errno : 0;
+    if (files.in != NULL) {
+        put_script(simulation, terminal, path, files.in);
+        error = program_run(arguments, environ, &files, SECONDS_MAX, &status);
+        (void)fclose(files.in);
+    }
+    if (error == ENOENT)
         tool_complain("%s: pictures are drawn by gnuplot, which is not installed; on Debian: "
                       "apt install gnuplot-nox",
                       path);
-        return TOOL_USAGE;
-    }
-    if (error != 0) {
+    else if (error != 0)
         tool_complain("%s: gnuplot could not be started: %s", path, strerror(error));
-        return TOOL_USAGE;
-    }
-    void (*old)(int) = signal(SIGPIPE, SIG_IGN); /* its exit status tells more */
-    if (script != NULL) {
-        put_script(simulation, terminal, path, script);
-        (void)fclose(script);
-    }
-    (void)signal(SIGPIPE, old);
-    int status = 0;
-    while (waitpid(child, &status, 0) < 0 && errno == EINTR) {
-    }
-    if (script == NULL || !WIFEXITED(status) || WEXITSTATUS(status) != 0) {
+    else if (status != 0)
         tool_complain("%s: gnuplot did not draw it; what it says is above", path);
-        return TOOL_USAGE;
-    }
-    return TOOL_OK;
+    return error == 0 && status == 0 ? TOOL_OK : TOOL_USAGE;
 }
