@@ -329,22 +329,23 @@ static void pin_workers(const struct npi_shard *shard)
  * The kernel widens or narrows affinity behind our back (CPUs offline, a control group's set changed)
  * and does not always put it back. This thread's own mask is the witness for its shard; but a worker
  * on one CPU may have lost it, and got it back, while the others kept the set: those are pinned every
- * time, which costs the kernel a comparison.
+ * time, which costs the kernel a comparison. Where nothing is pinned this thread has the process's mask.
  */
 static void supervise(struct npi_control *control, uint64_t now_ns)
 {
     struct npi_shard *shard = control->shard;
     const struct npi_plan *plan = shard->pool->plan;
-    if (!plan->live || plan->pinning == NUMAPOOL_PIN_NONE ||
+    if (!plan->live ||
         (control->supervised_ns != 0 && now_ns - control->supervised_ns < SUPERVISE_NS)) {
         return;
     }
+    bool pins = plan->pinning != NUMAPOOL_PIN_NONE;
     control->supervised_ns = now_ns;
     struct npi_cpuset mask = {0};
     if (npi_place_thread_get(0, &mask) != 0) {
         return;
     }
-    bool as_planned = npi_cpuset_equal(&mask, &shard->plan->cpus);
+    bool as_planned = !pins || npi_cpuset_equal(&mask, &shard->plan->cpus);
     if (!as_planned) {
         pin(shard, 0);
         npi_cpuset_fini(&mask);
@@ -352,7 +353,7 @@ static void supervise(struct npi_control *control, uint64_t now_ns)
             return;
         }
     }
-    bool lost = !npi_cpuset_equal(&mask, &shard->plan->cpus);
+    bool lost = pins && !npi_cpuset_equal(&mask, &shard->plan->cpus);
     if (!as_planned || lost != control->pins_lost || plan->pinning == NUMAPOOL_PIN_CPU) {
         pin_workers(shard);
     }
