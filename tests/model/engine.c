@@ -235,9 +235,13 @@ static bool run_random(const struct model_case *program, const struct model_opti
 static void search(const struct model_case *program, const struct model_options *options,
                    struct model_result *result)
 {
+    double stop_at = options->seconds_max > 0.0 ? seconds() + options->seconds_max : 0.0;
     mode = SEARCH;
     trail_kept = 0;
     for (;;) {
+        if (stop_at != 0.0 && result->executions % 4096 == 0 && seconds() > stop_at) {
+            return;
+        }
         execute(program, options->memory, (int)options->bound);
         if (run.abandoned) { /* something new is known: from the beginning */
             trail_kept = 0;

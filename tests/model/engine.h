@@ -45,6 +45,7 @@ struct model_options {
     unsigned bound;
     uint64_t random_count; /* executions with random choices, beyond the bound, before the search */
     uint64_t seed;
+    double seconds_max; /* of processor time, then the search stops; 0 = when it is exhausted */
     const char *replay; /* run one execution with these deviations */
     bool trace;         /* print each step of it */
 };

@@ -17,14 +17,17 @@ static const struct model_case *const all[] = {
 
 static void usage(FILE *to)
 {
-    (void)fputs("usage: numapool-model --list\n"
-                "       numapool-model [--case NAME]... [--bound N] [--memory c11|tso]\n"
-                "                      [--random N] [--seed S]\n"
-                "       numapool-model --case NAME --replay STRING [--trace]\n"
-                "Without --case all cases run, without --memory in both memories, without --bound\n"
-                "to each case's own. --bound N goes to N or to the deepest bound of the case.\n"
-                "Exit status: 0 no rule is broken, 1 one is, 2 usage.\n",
-                to);
+    (void)fputs(
+        "usage: numapool-model --list\n"
+        "       numapool-model [--case NAME]... [--bound N] [--memory c11|tso]\n"
+        "                      [--random N] [--seed S] [--seconds-max S]\n"
+        "       numapool-model --case NAME --replay STRING [--trace]\n"
+        "Without --case all cases run, without --memory in both memories, without --bound\n"
+        "to each case's own. --bound N goes to N or to the deepest bound of the case.\n"
+        "--seconds-max S stops the search of a case after S seconds of processor time in each\n"
+        "memory, and says so.\n"
+        "Exit status: 0 no rule is broken, 1 one is, 2 usage.\n",
+        to);
 }
 
 static void print(const struct model_case *program, enum model_memory memory, unsigned bound,
@@ -37,7 +40,7 @@ static void print(const struct model_case *program, enum model_memory memory, un
            result->seconds, rate * 1e-6,
            result->failed      ? "FAILED"
            : result->exhausted ? "exhausted"
-                               : "passed");
+                               : "stopped");
     if (result->failed) {
         printf("    %s\n    again: numapool-model --case %s --replay %s\n", result->message,
                program->name, result->replay);
@@ -142,6 +145,8 @@ int main(int argc, char **argv)
             options.random_count = strtoull(value, NULL, 0);
         } else if (strcmp(name, "--seed") == 0) {
             options.seed = strtoull(value, NULL, 0);
+        } else if (strcmp(name, "--seconds-max") == 0) {
+            options.seconds_max = strtod(value, NULL);
         } else {
             usage(stderr);
             return 2;
