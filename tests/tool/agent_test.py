@@ -159,10 +159,13 @@ def weight():
     seen = [100, 50]
     for more in (8, 24, 400, 3100):  # a class may fill nine tenths of 4096
         pools.tell(f"hold 0 {more}")
-        shown = json.loads(once("--pid", pools.pid, "--json").stdout)
-        assert shown["pools"][0]["rounds"] > 0, shown
-        until("the agent says what --once says", lambda: agent.percent() == shown["weight"])
-        seen.append(shown["weight"])
+
+        def agreed():
+            """What both say at one time: the pool's quotas still move."""
+            shown = json.loads(once("--pid", pools.pid, "--json").stdout)
+            assert shown["pools"][0]["rounds"] > 0, shown
+            return shown["weight"] if agent.percent() == shown["weight"] else 0
+        seen.append(until("the agent says what --once says", agreed))
     assert seen[2:5] == sorted(seen[2:5], reverse=True) and seen[2] < 50, seen
     assert seen[-1] == 1, seen
     pools.tell("release 0")
