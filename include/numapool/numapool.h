@@ -15,7 +15,8 @@
  *
  * The contract. Every accepted task runs exactly once, or its `drop` is called exactly once (if not
  * NULL), before numapool_destroy() returns. A refused submit has no side effect. No call aborts or
- * exits the process, and none waits without a bound except numapool_destroy() for running tasks.
+ * exits the process, and none waits without a bound unless it is asked to (a timeout of UINT64_MAX),
+ * except numapool_destroy() for running tasks.
  *
  * Threads. Every function may be called from any thread, also from inside a task, unless it says
  * otherwise; none but numapool_dump_state() from a signal handler. The one thing the caller has to
@@ -73,7 +74,7 @@ enum numapool_result {
 
     /* Try later. numapool_retry_after_ns() says how much later. */
     NUMAPOOL_E_FULL = -1,     /* home and every permitted target out of room (tasks or bytes) */
-    NUMAPOOL_E_SHED = -2,     /* refused by policy: class share, or standing delay everywhere */
+    NUMAPOOL_E_SHED = -2,     /* refused by policy: its class's share, or its predicted wait */
     NUMAPOOL_E_DEADLINE = -3, /* would miss its deadline everywhere it may go, or it has passed */
     NUMAPOOL_E_TIMEDOUT = -4, /* a waiting call ran out of time */
 
@@ -157,8 +158,8 @@ enum numapool_log_level {
 
 /**
  * Receives the library's log lines: one line without a newline, valid during the call only. Called
- * from any thread of the pool and from the creating thread, with no lock held; it must not call
- * numapool_destroy(). The default hook prints warnings and errors to stderr.
+ * from any thread of the pool, and from those that are inside numapool_create(), numapool_destroy() or
+ * numapool_free(), with no lock held; it must not call numapool_destroy(). The default hook prints warnings and errors to stderr.
  */
 typedef void numapool_log_fn(void *arg, int level, const char *line);
 
@@ -173,6 +174,7 @@ struct numapool_placement;
 struct numapool_config {
     size_t struct_size; /* set by numapool_config_init() */
 
+    /* CPUs: those that workers use; one hardware thread of each core, unless `smt` says otherwise */
     unsigned workers_max;     /* budget: tasks that may run at once; default max(512, 8 x CPUs) */
     unsigned workers_min;     /* threads kept alive, pool-wide; default min(CPUs, 4) per shard */
     uint64_t queue_tasks;     /* bound on waiting tasks, pool-wide; default 1024 per CPU. A shard
@@ -255,7 +257,8 @@ NUMAPOOL_API NUMAPOOL_MUST_USE int numapool_config_dump(const struct numapool_co
  * @param error   out, may be NULL
  *
  * Returns  NUMAPOOL_OK
- *          NUMAPOOL_E_INVALID  pool is NULL, struct_size is not one this library knows
+ *          NUMAPOOL_E_INVALID  pool is NULL, struct_size is not one this library knows,
+ *                              workers_min is more than workers_max
  *          NUMAPOOL_E_CONFIG   a value out of range, bad machine text, a plan that cannot be made
  *          NUMAPOOL_E_NOMEM, NUMAPOOL_E_SYSTEM  memory or threads could not be had; nothing is left
  */
@@ -433,9 +436,11 @@ NUMAPOOL_API bool numapool_cancelled(void);
 
 /**
  * "This task is about to wait": lets a replacement worker run meanwhile. Calls nest. Outside a task
- * they do nothing. The pool never has more than B + max(shards, B/4) threads; beyond that a waiting
- * task gets no replacement. The watchdog passes over it meanwhile. A task that comes back from waiting
- * goes on at once: for a moment as many tasks as had replacements may run beyond the budget.
+ * they do nothing. With a budget of B the pool never has more than B + max(shards, B/4) workers,
+ * or after it was lowered those it needs for tasks that waited already, besides one control thread for
+ * each shard; beyond that a waiting task gets no replacement. The watchdog passes over it meanwhile. A
+ * task that comes back from waiting goes on at once: for a moment as many tasks as had replacements
+ * may run beyond the budget.
  */
 NUMAPOOL_API void numapool_block_begin(void);
 NUMAPOOL_API void numapool_block_end(void);
@@ -491,7 +496,7 @@ NUMAPOOL_API NUMAPOOL_MUST_USE int numapool_plan_write(numapool *pool, int fd);
     X(run, counter, "Tasks that have run")                                                         \
     X(dropped, counter, "Accepted tasks dropped: expired, cancelled, shed or closed")              \
     X(refused_full, counter, "Refusals: no room anywhere permitted")                               \
-    X(refused_shed, counter, "Refusals: class share or standing delay")                            \
+    X(refused_shed, counter, "Refusals: class share, or predicted wait too long")                  \
     X(refused_deadline, counter, "Refusals: would miss the deadline")                              \
     X(refused_bytes, counter, "Refusals: over the byte budget")                                    \
     X(refused_other, counter, "Refusals: closed, cancelled, no free claim")                        \
