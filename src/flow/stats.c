@@ -55,7 +55,9 @@ void npi_stats_add(struct npi_shard *shard, struct numapool_shard_stats *stats,
     stats->forwarded_out += npi_a64_load_relaxed(&shard->forwarded_out);
     stats->stolen_in += npi_a64_load_relaxed(&shard->stolen_in);
     stats->stolen_out += npi_a64_load_relaxed(&shard->stolen_out);
-    stats->queue_depth += npi_shard_waiting(shard);
+    /* Tasks that came while it was counted may be in it, and those that left not. */
+    uint64_t waiting = npi_shard_waiting(shard);
+    stats->queue_depth += waiting < shard->capacity_tasks ? waiting : shard->capacity_tasks;
     stats->queue_capacity += shard->capacity_tasks;
 
     uint32_t threads = npi_a32_load_relaxed(&shard->threads);
