@@ -61,6 +61,7 @@ static void read_idle(struct npi_tick *tick, const struct npi_shard *shard, uint
 void npi_tick_resume(struct npi_tick *tick, struct npi_shard *shard, uint64_t now_ns)
 {
     tick->last_ns = now_ns;
+    tick->wakes_before = npi_a64_load_relaxed(&shard->gate.wakes);
     tick->taken_before = begun_here(shard);
     tick->busy_before = busy_now(shard);
     for (unsigned rank = 0; rank < NPI_CLASS_COUNT; rank++) {
@@ -87,6 +88,7 @@ static void learn(struct npi_tick *tick, struct npi_shard *shard, uint64_t now_n
     uint64_t completed = finished > 0 ? (uint64_t)finished : 0;
     double busy_mean = 0.5 * ((double)busy + tick->busy_before);
 
+    uint64_t wakes = npi_a64_load_relaxed(&shard->gate.wakes);
     struct npi_usage usage;
     npi_usage_sample(tick, shard, &usage);
     read_idle(tick, shard, now_ns);
@@ -102,6 +104,7 @@ static void learn(struct npi_tick *tick, struct npi_shard *shard, uint64_t now_n
         .busy_ns = busy_mean * (double)elapsed_ns,
         .cpu_ns = usage.cpu_ns - usage.spin_ns,
         .delay_ns = usage.delay_ns,
+        .wakes = wakes - tick->wakes_before,
         .idle_ns = tick->idle_cpus * (double)elapsed_ns + usage.spin_ns,
         .delay_known = usage.delay_known,
         .idle_known = tick->idle_known,
@@ -124,6 +127,7 @@ static void learn(struct npi_tick *tick, struct npi_shard *shard, uint64_t now_n
     }
     tick->gap_ns = arrived != 0 ? elapsed_ns / arrived : NPI_NEVER_NS;
     tick->taken_before = taken;
+    tick->wakes_before = wakes;
     tick->busy_before = busy;
     tick->last_ns = now_ns;
 }

@@ -113,6 +113,8 @@ static void smooth(const struct npi_policy_params *params, struct npi_scale *sca
         npi_ewma_mix(scale->runnable, weight,
                      used_now + (sample->delay_known ? sample->delay_ns / elapsed : 0.0));
     scale->foreign = npi_ewma_mix(scale->foreign, weight, foreign_now);
+    scale->waking = npi_ewma_mix(scale->waking, weight,
+                                 (double)sample->wakes * (double)params->waking_ns / elapsed);
     scale->done_per_ns =
         npi_ewma_mix(scale->done_per_ns, weight, (double)sample->completed_tasks / elapsed);
     scale->done_run = npi_ewma_mix(scale->done_run, weight, sample->completed_run_ns / elapsed);
@@ -385,7 +387,7 @@ void npi_scale_step(const struct npi_policy_params *params, struct npi_scale *sc
     smooth(params, scale, &same, &view);
 
     bool starved = same.delay_known && view.taken < params->cpu_saturated * view.cpus &&
-                   view.wait > params->wait_share_starved * view.busy;
+                   view.wait - scale->waking > params->wait_share_starved * view.busy;
     result->move = guard_step(params, scale, &same, &view);
     if (result->move != NPI_SCALE_UNDO)
         result->move = adjust(params, scale, &same, &view, starved);

@@ -35,8 +35,10 @@ struct npi_scale_sample {
     double busy_ns;
     /* CPU time of these workers. */
     double cpu_ns;
-    /* Their time runnable but not running. */
+    /* Their time runnable but not running, and how often they were woken: each wake is a delay, too,
+     * on CPUs that stand still. */
     double delay_ns;
+    uint64_t wakes;
     /* Idle time summed over all CPUs of the shard's set. */
     double idle_ns;
     /* false: no run-delay source; the law then probes the knee from above. */
@@ -72,10 +74,10 @@ struct npi_scale_guard {
 /* Owned by the caller, one per shard, started by npi_scale_init(). Fields are private to scale.c.
  */
 struct npi_scale {
-    double cap_workers;                  /* learned limit, fractional */
-    double age_ns;                       /* time seen */
-    double busy, cpu, runnable, foreign; /* smoothed, in workers or CPUs */
-    double done_per_ns, done_run;        /* smoothed completions and their in-task time, per ns */
+    double cap_workers;                          /* learned limit, fractional */
+    double age_ns;                               /* time seen */
+    double busy, cpu, runnable, foreign, waking; /* smoothed, in workers or CPUs */
+    double done_per_ns, done_run; /* smoothed completions and their in-task time, per ns */
     double service_ns, task_ns, task_cpu_ns; /* as last seen at a completion; 0 = none yet */
     double held_workers;                     /* last result */
     double mean_workers;                     /* smoothed over mean_tau_ns */

@@ -521,9 +521,42 @@ static void any_sample_gives_a_usable_answer(void **state)
     }
 }
 
+/* Short tasks that come one at a time: workers are woken for each, and that takes a moment on CPUs
+   that stand still. The same wait without wakes is a hidden quota. */
+static void wakes_are_no_starvation(void **state)
+{
+    (void)state;
+    for (int woken = 0; woken <= 1; woken++) {
+        struct run run;
+        start(&run, 2);
+        for (int i = 0; i < 100; i++) {
+            run.now_ns += TICK_NS;
+            struct npi_scale_sample sample = {
+                .now_ns = run.now_ns,
+                .elapsed_ns = TICK_NS,
+                .cpus = 2,
+                .completed_tasks = 50,
+                .completed_run_ns = 50 * 1000,
+                .busy_ns = 50 * 1000,
+                .cpu_ns = 50 * 4000,
+                .delay_ns = 50 * 10000,
+                .wakes = woken != 0 ? 50 : 0,
+                .idle_ns = 1.9 * TICK_NS,
+                .delay_known = true,
+                .idle_known = true,
+                .limit_workers = 2,
+                .own_workers = 0,
+            };
+            npi_scale_step(&params, &run.scale, &sample, &run.result);
+        }
+        assert_int_equal(run.result.starved, woken == 0);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(wakes_are_no_starvation),
         cmocka_unit_test(cpu_bound_work_gets_one_worker_per_cpu),
         cmocka_unit_test(waiting_within_the_tolerance_changes_nothing),
         cmocka_unit_test(shrinking_is_paced_by_what_the_last_step_shows),
