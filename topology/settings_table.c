@@ -96,7 +96,7 @@ const struct npi_setting npi_settings[] = {
      BETWEEN(1, 10 * MS),
      .may_be_off = true,
      .default_text = "\"10us\"",
-     .help = "longest spin before a worker parks"},
+     .help = "longest spin before a worker parks; unset, up to 50us where waking takes that long"},
     {.name = "tick",
      IN_CONFIG(tick_ns),
      .kind = NPI_SETTING_TIME,

@@ -3,7 +3,8 @@
  * can do. The thread that submits has the first CPU to itself; the pool has the others. Sojourn is
  * from the intended arrival to the end, and slowdown that by the task's own time. Beside it stands what
  * as many ideal servers with one queue and no cost would have made of the same arrivals (M/D/k).
- * One iteration is one task.
+ * Arrivals of the first tenth of a second are not counted: pools that adapt learn what comes. One
+ * iteration is one task.
  */
 #include "pools/pool.h"
 #include "questions/questions.h"
@@ -14,7 +15,8 @@
 #include <string.h>
 
 #define SERVERS_MAX 256
-#define RUN_NS 150000000.0 /* of arrivals */
+#define WARM_UP_NS 100000000.0 /* of arrivals */
+#define RUN_NS 150000000.0     /* of those that are counted */
 
 struct arrival {
     uint64_t intended; /* ticks */
@@ -42,8 +44,8 @@ struct asked {
     const struct pool_kind *kind;
     void *pool;
     struct arrival *arrivals;
-    size_t count;
-    uint64_t late; /* ticks, of the worst submit */
+    size_t count, first; /* the first that is counted */
+    uint64_t late;       /* ticks, of the worst submit */
     uint64_t lost;
 };
 
@@ -69,27 +71,29 @@ static void hand_in(void *arg, unsigned index)
 }
 
 /* The ideal: whoever is free first takes the next. */
-static void ideal(const struct arrival *arrivals, size_t count, unsigned servers, uint64_t service,
+static void ideal(const struct asked *asked, unsigned servers, uint64_t service,
                   struct samples *samples)
 {
     uint64_t free_at[SERVERS_MAX] = {0};
     servers = servers < SERVERS_MAX ? servers : SERVERS_MAX;
-    for (size_t i = 0; i < count; i++) {
+    for (size_t i = 0; i < asked->count; i++) {
         unsigned first = 0;
         for (unsigned s = 1; s < servers; s++) {
             first = free_at[s] < free_at[first] ? s : first;
         }
-        uint64_t at = arrivals[i].intended;
+        uint64_t at = asked->arrivals[i].intended;
         uint64_t start = free_at[first] > at ? free_at[first] : at;
         free_at[first] = start + service;
-        samples_add(samples, free_at[first] - at);
+        if (i >= asked->first) {
+            samples_add(samples, free_at[first] - at);
+        }
     }
 }
 
 static void tell(struct bench_run *run, struct asked *asked, double service_ns,
                  struct samples *samples)
 {
-    for (size_t i = 0; i < asked->count; i++) {
+    for (size_t i = asked->first; i < asked->count; i++) {
         uint64_t ended = atomic_load(&asked->arrivals[i].ended);
         if (ended != UINT64_MAX) {
             samples_add(samples, ended - asked->arrivals[i].intended);
@@ -98,7 +102,7 @@ static void tell(struct bench_run *run, struct asked *asked, double service_ns,
     samples_tell(samples, run, "");
     double p99 = samples_percentile_ns(samples, 0.99);
     samples->count = 0;
-    ideal(asked->arrivals, asked->count, cpus_allowed() - 1, ticks_of_ns(service_ns), samples);
+    ideal(asked, cpus_allowed() - 1, ticks_of_ns(service_ns), samples);
     samples_sort(samples);
     double least = samples_percentile_ns(samples, 0.99);
     bench_figure(run, "slowdown_p99", p99 / service_ns);
@@ -120,7 +124,9 @@ static void run(struct bench_run *run)
     struct asked asked = {0};
     asked.pool = pool_of_run(run, &asked.kind);
     double gap_ns = service_ns / load / (double)(cpus_allowed() - 1);
-    asked.count = (size_t)(RUN_NS / (bench_quick ? 30 : 1) / gap_ns);
+    double shorter = bench_quick ? 30.0 : 1.0;
+    asked.first = (size_t)(WARM_UP_NS / shorter / gap_ns);
+    asked.count = asked.first + (size_t)(RUN_NS / shorter / gap_ns);
     asked.arrivals = calloc(asked.count, sizeof *asked.arrivals);
     struct samples samples = {0};
     if (asked.pool == NULL || asked.arrivals == NULL || !samples_init(&samples, asked.count)) {

@@ -175,17 +175,18 @@ struct numapool_config {
     size_t struct_size; /* set by numapool_config_init() */
 
     /* CPUs: those that workers use; one hardware thread of each core, unless `smt` says otherwise */
-    unsigned workers_max;     /* budget: tasks that may run at once; default max(512, 8 x CPUs) */
-    unsigned workers_min;     /* threads kept alive, pool-wide; default min(CPUs, 4) per shard */
-    uint64_t queue_tasks;     /* bound on waiting tasks, pool-wide; default 1024 per CPU. A shard
+    unsigned workers_max;    /* budget: tasks that may run at once; default max(512, 8 x CPUs) */
+    unsigned workers_min;    /* threads kept alive, pool-wide; default min(CPUs, 4) per shard */
+    uint64_t queue_tasks;    /* bound on waiting tasks, pool-wide; default 1024 per CPU. A shard
                                 holds ceil(queue_tasks / shards) */
-    uint64_t queue_delay_ns;  /* bound on the predicted wait; default 100 ms, NUMAPOOL_OFF = none */
-    uint64_t memory_bytes;    /* bound on task bytes, pool-wide; default a quarter of the smaller of
+    uint64_t queue_delay_ns; /* bound on the predicted wait; default 100 ms, NUMAPOOL_OFF = none */
+    uint64_t memory_bytes;   /* bound on task bytes, pool-wide; default a quarter of the smaller of
                                 the nodes' free memory and the control group's room */
-    uint64_t idle_exit_ns;    /* a parked worker's thread ends after this; default 10 s, or OFF */
-    uint64_t spin_ns;         /* longest spin before a worker parks; default 10 us, or OFF */
-    uint64_t tick_ns;         /* period of the control loop; default 10 ms, 1 ms to 1 s */
-    double latency_bias;      /* share of a worker's busy time that may be lost waiting for a CPU
+    uint64_t idle_exit_ns;   /* a parked worker's thread ends after this; default 10 s, or OFF */
+    uint64_t spin_ns;        /* longest spin before a worker parks, or OFF; default 10 us, or what a
+                                wake-up takes here, up to 50 us */
+    uint64_t tick_ns;        /* period of the control loop; default 10 ms, 1 ms to 1 s */
+    double latency_bias;     /* share of a worker's busy time that may be lost waiting for a CPU
                                 before the pool shrinks; default 0.15, 0.01 to 0.5 */
     uint64_t codel_target_ns; /* standing queue delay that begins shedding; default 5 ms, or OFF */
     uint64_t codel_interval_ns; /* ... when it has stood this long; default 100 ms */

@@ -67,7 +67,6 @@ int npi_config_settle(struct numapool_config *settled, const struct numapool_con
     }
     give(&settled->queue_delay_ns, 100 * MS);
     give(&settled->idle_exit_ns, 10 * SECOND);
-    give(&settled->spin_ns, 10 * US);
     give(&settled->tick_ns, 10 * MS);
     give(&settled->codel_target_ns, 5 * MS);
     give(&settled->codel_interval_ns, 100 * MS);
@@ -140,7 +139,10 @@ void npi_config_params(const struct numapool_config *settled, struct npi_policy_
     npi_policy_defaults(params);
     params->tick_ns = settled->tick_ns;
     params->wait_share_max = settled->latency_bias;
-    params->spin_ns = settled->spin_ns == NUMAPOOL_OFF ? 0 : settled->spin_ns;
+    if (settled->spin_ns != 0) { /* the user's choice is not adapted */
+        params->spin_ns = settled->spin_ns == NUMAPOOL_OFF ? 0 : settled->spin_ns;
+        params->spin_measured_ns_max = params->spin_ns;
+    }
     params->codel_interval_ns = settled->codel_interval_ns;
     if (settled->codel_target_ns == NUMAPOOL_OFF) {
         for (unsigned rank = 0; rank < NPI_CLASS_COUNT; rank++) {

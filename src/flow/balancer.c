@@ -14,6 +14,9 @@
 /* A shard that meets its quota with a queue may have the budget dealt anew this soon. */
 #define KICK_NS UINT64_C(1000000)
 
+/* Fewer wakes in a tick say little of what one costs. */
+#define WAKES_LEAST 10
+
 void npi_tick_init(struct npi_tick *tick, const struct npi_shard *shard)
 {
     memset(tick, 0, sizeof *tick);
@@ -79,6 +82,17 @@ static double own_workers(const struct npi_shard *shard, uint32_t busy)
                            npi_a32_load_relaxed(&shard->lent_out));
 }
 
+/* The mean over a few ticks. Of a tick with few wakes the wait is mostly that of running workers. */
+static void learn_waking(struct npi_tick *tick, const struct npi_usage *usage, uint64_t wakes)
+{
+    if (!usage->delay_known || wakes < WAKES_LEAST) {
+        return;
+    }
+    double waking_ns = usage->delay_ns / (double)wakes;
+    tick->waking_ns =
+        tick->waking_ns > 0.0 ? npi_ewma_mix(tick->waking_ns, 0.25, waking_ns) : waking_ns;
+}
+
 static void learn(struct npi_tick *tick, struct npi_shard *shard, uint64_t now_ns)
 {
     uint64_t elapsed_ns = now_ns - tick->last_ns;
@@ -91,6 +105,7 @@ static void learn(struct npi_tick *tick, struct npi_shard *shard, uint64_t now_n
     uint64_t wakes = npi_a64_load_relaxed(&shard->gate.wakes);
     struct npi_usage usage;
     npi_usage_sample(tick, shard, &usage);
+    learn_waking(tick, &usage, wakes - tick->wakes_before);
     read_idle(tick, shard, now_ns);
     if (usage.run_ns_per_task <= 0.0) {
         usage.run_ns_per_task = tick->result.task_ns; /* nobody who was asked finished one */
@@ -193,6 +208,7 @@ static void publish(struct npi_tick *tick, struct npi_shard *shard)
         .gap_ns = arrivals_per_ns > 0.0 && arrivals_per_ns > 1e-9
                       ? (uint64_t)(1.0 / arrivals_per_ns)
                       : NPI_NEVER_NS,
+        .waking_ns = (uint64_t)tick->waking_ns,
         .tick_gap_ns = tick->gap_ns,
         .task_ns = result->task_ns,
         .cpus = tick->cpus,

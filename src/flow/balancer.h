@@ -21,6 +21,7 @@ struct npi_tick {
     uint64_t accepted_before[NPI_CLASS_COUNT];
     uint64_t taken_before;
     uint64_t wakes_before;
+    double waking_ns; /* what a woken worker waited for a CPU lately; 0 = not known */
     uint32_t busy_before;
     double accepted_per_ns[NPI_CLASS_COUNT];
     uint64_t gap_ns;    /* between tasks that were accepted since the last tick */

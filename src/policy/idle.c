@@ -23,10 +23,15 @@ void npi_idle_gates(const struct npi_policy_params *params, const struct npi_idl
     gates->spare_tasks = spare_tasks(params, view);
     gates->patience_ns = gates->spare_tasks != 0 ? params->wake_ns : 0;
     gates->active_workers_max = 0;
-    if (params->spin_ns == 0 || view->gap_ns >= params->spin_ns || view->saturated ||
-        view->starved || view->cpus < 1.0)
+    uint64_t spin_ns = view->waking_ns < params->spin_measured_ns_max
+                           ? view->waking_ns
+                           : params->spin_measured_ns_max;
+    if (spin_ns < params->spin_ns)
+        spin_ns = params->spin_ns;
+    if (params->spin_ns == 0 || view->gap_ns >= spin_ns || view->saturated || view->starved ||
+        view->cpus < 1.0)
         return;
-    gates->spin_ns = params->spin_ns;
+    gates->spin_ns = spin_ns;
     gates->active_workers_max = (uint32_t)view->cpus;
     gates->spinning_workers_max = view->busy_workers / 2 > 1 ? view->busy_workers / 2 : 1;
 }

@@ -18,6 +18,7 @@
 struct npi_idle_view {
     /* Smoothed time between tasks that arrive at the shard; NPI_NEVER_NS = none seen. */
     uint64_t gap_ns;
+    uint64_t waking_ns; /* how long one that is woken waits for a CPU, measured; 0 = not yet */
     /* Time between tasks that arrived since the last tick; NPI_NEVER_NS = none. */
     uint64_t tick_gap_ns;
     double task_ns; /* npi_scale_result */

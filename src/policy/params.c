@@ -61,6 +61,7 @@ void npi_policy_defaults(struct npi_policy_params *params)
     params->retry_ns_max = 1 * SECOND;
 
     params->spin_ns = 10 * US;
+    params->spin_measured_ns_max = 50 * US;
     params->wake_ns = 5 * US;
     params->stream_gap_ns = 2 * US;
     params->spare_tasks_max = 64;

@@ -119,6 +119,9 @@ struct npi_policy_params {
 
     /* user. Longest spin before parking: about the cost of a park and a wake. 0 = never. */
     uint64_t spin_ns;
+    /* It follows the measured cost of a wake up to this, where that is more: on virtual machines a CPU
+     * that stands still has to be fetched by the host. The same as spin_ns when the user chose that. */
+    uint64_t spin_measured_ns_max;
     /* What a wake costs the waker and the woken together: a system call and a switch. */
     uint64_t wake_ns;
     /* Tasks come in a stream when there is less than this between two of them over a whole tick. */

@@ -37,10 +37,29 @@ static void spinning_lasts_as_long_as_the_user_says(void **state)
     (void)state;
     struct npi_idle_view view = lively();
     assert_int_equal(spin_of(view), params.spin_ns);
-    params.spin_ns = 10000000;
+    params.spin_ns = params.spin_measured_ns_max = 10000000;
     view.gap_ns = 200000;
     assert_int_equal(spin_of(view), 10000000);
     params.spin_ns = 0;
+    assert_int_equal(spin_of(view), 0);
+    npi_policy_defaults(&params);
+}
+
+static void spinning_follows_what_a_wake_costs(void **state)
+{
+    (void)state;
+    struct npi_idle_view view = lively();
+    view.gap_ns = 12500;
+    assert_int_equal(spin_of(view), 0);
+    view.waking_ns = 20000;
+    assert_int_equal(spin_of(view), 20000);
+    view.waking_ns = 1000000;
+    assert_int_equal(spin_of(view), params.spin_measured_ns_max);
+    view.waking_ns = 2000;
+    view.gap_ns = 5000;
+    assert_int_equal(spin_of(view), params.spin_ns);
+    params.spin_measured_ns_max = params.spin_ns = 4000; /* the user's */
+    view.waking_ns = 1000000;
     assert_int_equal(spin_of(view), 0);
     npi_policy_defaults(&params);
 }
@@ -160,6 +179,7 @@ int main(void)
         cmocka_unit_test(everybody_else_is_woken_for_each_task),
         cmocka_unit_test(spinning_lasts_as_long_as_the_user_says),
         cmocka_unit_test(nobody_spins_where_it_cannot_pay_or_does_harm),
+        cmocka_unit_test(spinning_follows_what_a_wake_costs),
         cmocka_unit_test(spinners_are_at_most_half_of_the_busy),
         cmocka_unit_test(beside_more_workers_than_cpus_nobody_spins),
         cmocka_unit_test(misses_make_spins_rarer_and_a_hit_forgives),
