@@ -306,11 +306,72 @@ static void print_row(const struct bench_row *row, struct row_figures *figures)
     (void)printf("\n");
 }
 
+/* A question of pairs of nodes and of nobody in particular: a matrix for each figure tells more. */
+static bool of_pairs(const struct bench_question *question)
+{
+    return question->contender == NULL && question->keys[0] != NULL &&
+           strcmp(question->keys[0], "from") == 0 && question->keys[1] != NULL &&
+           strcmp(question->keys[1], "to") == 0;
+}
+
+/* The pairs come row by row. */
+static void print_matrix(const struct bench_compare *compare, size_t begin, size_t end,
+                         size_t figure)
+{
+    const struct bench_question *question = compare->contests[begin].rows[0]->question;
+    (void)printf("\n%s: %s, from a node (down) to a node (across)\n    ", question->name,
+                 question->compared[figure]);
+    for (size_t c = begin; c < end; c++) {
+        const int64_t *pair = compare->contests[c].rows[0]->values;
+        if (pair[0] == compare->contests[begin].rows[0]->values[0]) {
+            (void)printf(" %10d", (int)pair[1]);
+        }
+    }
+    for (size_t c = begin; c < end; c++) {
+        const struct bench_row *row = compare->contests[c].rows[0];
+        struct row_figures *figures = &compare->figures[row - compare->rows];
+        if (c == begin || row->values[0] != compare->contests[c - 1].rows[0]->values[0]) {
+            (void)printf("\n%4d", (int)row->values[0]);
+        }
+        unsigned count =
+            figures->values[figure] < ROUNDS_MAX ? figures->values[figure] : ROUNDS_MAX;
+        char text[32] = "-";
+        FILE *to = count != 0 ? fmemopen(text, sizeof text, "w") : NULL;
+        if (to != NULL) {
+            print_number(to, sorted_median(figures->value[figure], count),
+                         is_time(question->compared[figure]));
+            (void)fclose(to);
+        }
+        (void)printf(" %10s", text);
+    }
+    (void)printf("\n");
+}
+
+/* Where the contests of another question begin. */
+static size_t end_of_question(const struct bench_compare *compare, size_t begin)
+{
+    size_t end = begin;
+    while (end < compare->contest_count &&
+           compare->contests[end].rows[0]->question == compare->contests[begin].rows[0]->question) {
+        end++;
+    }
+    return end;
+}
+
 void bench_compare_print(const struct bench_compare *compare)
 {
     (void)printf("medians of %u rounds [least - most]; x: to %s run beside, median of the rounds\n",
                  compare->rounds, "the baseline's");
     for (size_t c = 0; c < compare->contest_count; c++) {
+        const struct bench_question *question = compare->contests[c].rows[0]->question;
+        size_t end = end_of_question(compare, c);
+        if (of_pairs(question) && end - c > 1) { /* one node is no matrix */
+            for (size_t i = 0; i < figures_compared(question); i++) {
+                print_matrix(compare, c, end, i);
+            }
+            c = end - 1;
+            continue;
+        }
         const struct contest *contest = &compare->contests[c];
         const struct bench_row *first = contest->rows[0];
         const char *last_slash = strrchr(first->name, '/');

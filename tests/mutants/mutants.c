@@ -156,19 +156,40 @@ static unsigned baseline(const char *only)
     return wrong;
 }
 
+/* A row of the table in README.md. The killer without what it is called by: kind, and "slow". */
+static void print_markdown(const struct mutant *mutant, const struct outcome *outcome, bool killed)
+{
+    char text[128];
+    (void)snprintf(text, sizeof text, "%s",
+                   mutant->killer + (is_slow(mutant->killer) ? strlen(SLOW) : 0));
+    char *rest = text;
+    const char *kind = strsep(&rest, ":"), *finder = strsep(&rest, ":");
+    const char *bound = strsep(&rest, ":"), *memory = strsep(&rest, ":");
+    printf("| %s (`%s`) | `%s` | %s", mutant->what, mutant->name, mutant->place,
+           finder != NULL ? finder : kind);
+    if (bound != NULL) {
+        printf(", bound %s%s%s", bound, memory != NULL ? ", " : "", memory != NULL ? memory : "");
+    }
+    printf(" | %s | %.2f%s |\n", outcome->executions, outcome->seconds, killed ? "" : " SURVIVED");
+}
+
 int main(int argc, char **argv)
 {
     bool quick = argc == 2 && strcmp(argv[1], "--quick") == 0;
+    bool markdown = argc == 2 && strcmp(argv[1], "--markdown") == 0;
     const char *only = argc == 3 && strcmp(argv[1], "--only") == 0 ? argv[2] : NULL;
-    if (argc != 1 && !quick && only == NULL) {
-        (void)fprintf(stderr, "usage: numapool-mutants [--quick | --only NAME]\n"
+    if (argc != 1 && !quick && !markdown && only == NULL) {
+        (void)fprintf(stderr, "usage: numapool-mutants [--quick | --only NAME | --markdown]\n"
                               "--quick: what takes a second or less, without running each program "
-                              "first on the sources as they are\n");
+                              "first on the sources as they are\n"
+                              "--markdown: the rows as README.md has them\n");
         return 2;
     }
     unsigned wrong = quick ? 0 : baseline(only), count = 0;
-    printf("%-23s %-20s %-33s %10s %8s  %s\n", "mutant", "place", "killer", "executions", "seconds",
-           "planted");
+    if (!markdown) {
+        printf("%-23s %-20s %-33s %10s %8s  %s\n", "mutant", "place", "killer", "executions",
+               "seconds", "planted");
+    }
     for (size_t i = 0; i < MUTANTS; i++) {
         const struct mutant *mutant = &mutants[i];
         if ((only != NULL && strcmp(only, mutant->name) != 0) ||
@@ -182,8 +203,13 @@ int main(int argc, char **argv)
         bool unit = strncmp(mutant->killer, "unit:", 5) == 0;
         bool killed = ran && outcome.status != 0 && outcome.status != -2 && outcome.status != 77 &&
                       (unit || outcome.status != 2);
-        printf("%-23s %-20s %-33s %10s %8.2f  %s%s\n", mutant->name, mutant->place, mutant->killer,
-               outcome.executions, outcome.seconds, mutant->what, killed ? "" : "   SURVIVED");
+        if (markdown) {
+            print_markdown(mutant, &outcome, killed);
+        } else {
+            printf("%-23s %-20s %-33s %10s %8.2f  %s%s\n", mutant->name, mutant->place,
+                   mutant->killer, outcome.executions, outcome.seconds, mutant->what,
+                   killed ? "" : "   SURVIVED");
+        }
         (void)fflush(stdout);
         wrong += !killed;
         count++;
