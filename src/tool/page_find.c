@@ -96,14 +96,25 @@ static enum page_result add(struct page_process *process, struct page *page)
         page_unmap(page);
         return PAGE_NO_MEMORY;
     }
-    size_t at = process->count++;
     process->pages = pages;
-    while (at > 0 && pages[at - 1].header.pool_id > page->header.pool_id) {
-        pages[at] = pages[at - 1];
-        at--;
-    }
-    pages[at] = *page;
+    process->pages[process->count++] = *page;
     return PAGE_OK;
+}
+
+static int by_pool(const void *a, const void *b)
+{
+    uint64_t left = ((const struct page *)a)->header.pool_id;
+    uint64_t right = ((const struct page *)b)->header.pool_id;
+    return (left > right) - (left < right);
+}
+
+/* Only what one search has found: a pool is numbered when it begins to be made and shown when it is made, so that
+   one found later may have the lower number, and whoever holds the places of those before is not to lose them. */
+static void sort_from(struct page_process *process, size_t first)
+{
+    if (process->count > first) {
+        qsort(process->pages + first, process->count - first, sizeof *process->pages, by_pool);
+    }
 }
 
 /* Calls `each` for every descriptor that is a page, until it does not return PAGE_OK. */
@@ -177,7 +188,10 @@ enum page_result page_process_look_again(struct page_process *process)
     if (started(process->pid) != process->started) {
         return PAGE_NO_PROCESS;
     }
-    return for_each(process->pid, take, &search);
+    size_t before = process->count;
+    enum page_result result = for_each(process->pid, take, &search);
+    sort_from(process, before);
+    return result;
 }
 
 enum page_result page_process_open(struct page_process *process, pid_t pid, uint32_t *version)
@@ -191,6 +205,7 @@ enum page_result page_process_open(struct page_process *process, pid_t pid, uint
     }
     name_of(pid, process->command, sizeof process->command);
     enum page_result result = for_each(pid, take, &search);
+    sort_from(process, 0);
     if (result == PAGE_OK && process->count == 0) {
         result = search.worst;
     }

@@ -52,7 +52,8 @@ struct page_process {
    and the version of a page that is too new in *version (may be NULL). */
 enum page_result page_process_open(struct page_process *process, pid_t pid, uint32_t *version);
 
-/* Looks for pools that were made since. Those there are keep their place in `pages`, which may move. */
+/* Looks for pools that were made since. Those there are keep their place in `pages`, which may move; what is
+   found comes behind them. */
 enum page_result page_process_look_again(struct page_process *process);
 
 bool page_process_alive(const struct page_process *process);

@@ -179,12 +179,14 @@ static void set_total(struct pool_view *view, bool first)
 bool pool_view_update(struct pool_view *view, const struct page *page,
                       const struct page_sample *sample)
 {
-    bool first = view->rows == NULL;
+    bool first = view->rows == NULL || view->count != sample->shard_count;
     if (first) {
-        view->rows = calloc(sample->shard_count, sizeof *view->rows);
-        if (view->rows == NULL) {
+        struct pool_row *rows = calloc(sample->shard_count, sizeof *rows);
+        if (rows == NULL) {
             return false;
         }
+        pool_view_fini(view);
+        view->rows = rows;
         view->count = sample->shard_count;
     }
     view->phase = sample->phase;

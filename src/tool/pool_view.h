@@ -39,7 +39,8 @@ struct pool_view {
     struct pool_row total;
 };
 
-/* False: no memory, and nothing has changed. Begin with zeros; all samples are of one page. */
+/* False: no memory, and nothing has changed. Begin with zeros; all samples are of one page. One of as many shards
+   as no sample before it is a first sample again. */
 bool pool_view_update(struct pool_view *view, const struct page *page,
                       const struct page_sample *sample);
 void pool_view_fini(struct pool_view *view);

@@ -134,6 +134,33 @@ static void the_fake_is_read(void **state)
     page_process_close(&process);
 }
 
+/* Two pools made at the same time may be shown in another order than they are numbered in. */
+static void a_pool_found_late_takes_nobodys_place(void **state)
+{
+    (void)state;
+    struct page_process process;
+    draw_page();
+    header()->pool_id = 2;
+    show();
+    int second = fake.fd;
+    assert_int_equal(page_process_open(&process, getpid(), NULL), PAGE_OK);
+    header()->pool_id = 1;
+    show();
+    assert_int_equal(page_process_look_again(&process), PAGE_OK);
+    assert_int_equal(process.count, 2);
+    assert_int_equal(process.pages[0].header.pool_id, 2);
+    assert_int_equal(process.pages[1].header.pool_id, 1);
+    page_process_close(&process);
+    /* Who comes now sees them in order. */
+    assert_int_equal(page_process_open(&process, getpid(), NULL), PAGE_OK);
+    hide();
+    (void)close(second);
+    assert_int_equal(process.count, 2);
+    assert_int_equal(process.pages[0].header.pool_id, 1);
+    assert_int_equal(process.pages[1].header.pool_id, 2);
+    page_process_close(&process);
+}
+
 static void other_versions_are_refused(void **state)
 {
     (void)state;
@@ -364,6 +391,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_fake_is_read),
+        cmocka_unit_test(a_pool_found_late_takes_nobodys_place),
         cmocka_unit_test(other_versions_are_refused),
         cmocka_unit_test(what_grew_is_read_as_far_as_it_is_known),
         cmocka_unit_test(pages_that_are_not_there_yet_are_passed_over),

@@ -200,6 +200,26 @@ static void what_is_the_pools_is_of_who_saw_it_last(void **state)
     pool_view_fini(&view);
 }
 
+/* Whose rows they are is not known: nothing is read past their end, and no rate is made of two pools. */
+static void a_sample_of_other_shards_begins_afresh(void **state)
+{
+    (void)state;
+    struct pool_view view = {0};
+    begin();
+    shards[0].run = 500;
+    update(&view);
+    struct page_sample one = sample;
+    one.shard_count = 1;
+    one.taken_ns = shards[0].published_ns = 11 * S;
+    shards[0].updates++;
+    shards[0].run = 900;
+    assert_true(pool_view_update(&view, &page, &one));
+    assert_int_equal(view.count, 1);
+    assert_int_equal(view.total.now.run, 900);
+    NEAR(view.total.seconds, 0.0);
+    pool_view_fini(&view);
+}
+
 static void numbers_are_short(void **state)
 {
     (void)state;
@@ -249,6 +269,7 @@ int main(void)
         cmocka_unit_test(a_shard_asleep_is_as_new_as_the_look),
         cmocka_unit_test(percentiles_are_of_the_interval),
         cmocka_unit_test(what_is_the_pools_is_of_who_saw_it_last),
+        cmocka_unit_test(a_sample_of_other_shards_begins_afresh),
         cmocka_unit_test(numbers_are_short),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
