@@ -143,6 +143,7 @@ static void set_total(struct pool_view *view, bool first)
     struct pool_row *total = &view->total;
     memset(total, 0, sizeof *total);
     bool asleep = true;
+    uint64_t published_ns = 0;
     for (size_t i = 0; i < view->count; i++) {
         const struct pool_row *row = &view->rows[i];
         add_counts(&total->now, &row->now);
@@ -155,8 +156,10 @@ static void set_total(struct pool_view *view, bool first)
         total->stale |= row->stale;
         total->age_s = total->age_s > row->age_s ? total->age_s : row->age_s;
         total->seconds = total->seconds > row->seconds ? total->seconds : row->seconds;
-        if (row->when_ns >= total->when_ns) { /* what is the whole pool's: who saw it last */
-            total->when_ns = row->when_ns;
+        total->when_ns = total->when_ns > row->when_ns ? total->when_ns : row->when_ns;
+        /* What is the whole pool's: who saw it last. A shard that sleeps has not looked since it fell asleep. */
+        if (row->now.published_ns >= published_ns) {
+            published_ns = row->now.published_ns;
             total->now.budget = row->now.budget;
             total->now.pool_bytes = row->now.pool_bytes;
         }

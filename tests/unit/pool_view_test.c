@@ -200,6 +200,24 @@ static void what_is_the_pools_is_of_who_saw_it_last(void **state)
     pool_view_fini(&view);
 }
 
+/* The figures of a shard that sleeps are its own still, but those of the pool go on without it. */
+static void what_is_the_pools_is_not_of_who_sleeps(void **state)
+{
+    (void)state;
+    struct pool_view view = {0};
+    begin();
+    shards[0].budget = 64;
+    shards[0].pool_bytes = 4096;
+    publish(0, 3600 * S);
+    shards[1].state = NUMAPOOL_PAGE_ASLEEP;
+    shards[1].pool_bytes = 9999;
+    sample.taken_ns = 3600 * S + 5;
+    update(&view);
+    assert_int_equal(view.total.now.budget, 64);
+    assert_int_equal(view.total.now.bytes_in_use, 4096);
+    pool_view_fini(&view);
+}
+
 /* Whose rows they are is not known: nothing is read past their end, and no rate is made of two pools. */
 static void a_sample_of_other_shards_begins_afresh(void **state)
 {
@@ -269,6 +287,7 @@ int main(void)
         cmocka_unit_test(a_shard_asleep_is_as_new_as_the_look),
         cmocka_unit_test(percentiles_are_of_the_interval),
         cmocka_unit_test(what_is_the_pools_is_of_who_saw_it_last),
+        cmocka_unit_test(what_is_the_pools_is_not_of_who_sleeps),
         cmocka_unit_test(a_sample_of_other_shards_begins_afresh),
         cmocka_unit_test(numbers_are_short),
     };
