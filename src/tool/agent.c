@@ -188,6 +188,8 @@ static int print_once(struct agent_watch *watch, const struct arguments *a)
     if (watch->open) {
         uint64_t next_ns = 0;
         watch_pause(&next_ns, a->interval_s);
+        watch->looked_ns =
+            0; /* or the weight would be a mean with the look that could see no refusals */
         agent_watch_look(watch);
     }
     agent_watch_answer(watch, line);

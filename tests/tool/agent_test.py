@@ -198,6 +198,19 @@ def refusals():
     pools.tell("stream")
     until("refusals are seen", refused)
     pools.tell("release 0")
+    # Who asks once is told what the second look saw, and no mean with the first.
+    pools = Pools(f"create 0 web {MACHINE}")
+    asks = subprocess.Popen([program, "agent", "--once", "--json", "--pid", str(pools.pid), "-i", "1", "--smooth",
+                             "86400"], stdout=subprocess.PIPE, text=True)
+
+    def looks():
+        with open(f"/proc/{asks.pid}/maps", encoding="ascii") as file:
+            return "memfd:numapool" in file.read()
+    until("it looks for the first time", looks)
+    pools.tell("hold 0 400")
+    shown = json.loads(asks.communicate(timeout=100)[0])
+    assert shown["weight"] == max(1, int(shown["pools"][0]["headroom"] * 100 + 0.5)), shown
+    pools.tell("release 0")
 
 
 def states():
