@@ -122,8 +122,9 @@ void json_signed(struct json *json, const char *key, int64_t value)
 
 static void write_number(FILE *out, double value)
 {
+    /* As many digits as every double keeps: seconds since 1970 to the microsecond. */
     if (isfinite(value))
-        (void)fprintf(out, "%.10g", value);
+        (void)fprintf(out, "%.15g", value);
     else
         (void)fputs("null", out);
 }

@@ -140,6 +140,7 @@ def interval():
     out = stat(pools.pid, "-i", "0.1", "-n", "8", "--json").stdout.splitlines()
     lines = [json.loads(line) for line in out]
     assert len(lines) == 8
+    assert len({line["time"] for line in lines}) == 8, [line["time"] for line in lines]
     assert "per_second" not in lines[0]["total"]
     for before, now in zip(lines, lines[1:]):
         for left, right in zip(before["shards"], now["shards"]):
