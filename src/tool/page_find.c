@@ -163,7 +163,8 @@ static enum page_result take(void *context, int directory, const char *name)
 {
     struct search *search = context;
     struct page page;
-    int fd = openat(directory, name, O_RDONLY | O_CLOEXEC);
+    /* A name proves nothing: a pipe that nobody writes to is not waited for, a terminal does not become ours. */
+    int fd = openat(directory, name, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
     if (fd < 0) {
         return PAGE_OK; /* closed meanwhile */
     }
