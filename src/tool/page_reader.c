@@ -69,6 +69,20 @@ static bool lies_within(const struct numapool_page_header *header, uint64_t offs
            header->shard_count <= (most - offset) / stride;
 }
 
+/* As the setting has it. The page is another user's for root, and its name goes to terminals. */
+static bool is_name(const char *name, size_t bytes)
+{
+    for (size_t i = 0; i < bytes; i++) {
+        if (name[i] == '\0') {
+            return true;
+        }
+        if (name[i] <= 0x20 || name[i] >= 0x7f) {
+            return false;
+        }
+    }
+    return false;
+}
+
 /* What version 1 began with; what came later is zero where it is not. */
 #define HEADER_BYTES_LEAST 256u
 #define SHARD_BYTES_LEAST (offsetof(struct numapool_page_shard, tasks_stuck) + sizeof(uint64_t))
@@ -109,7 +123,8 @@ static enum page_result judge(struct page *page, uint32_t *version)
         return PAGE_NONE;
     }
     bool sound = header->page_bytes <= page->bytes && header->shard_count != 0 &&
-                 header->shard_count <= SHARDS_MOST && header->pool_name[7] == '\0' &&
+                 header->shard_count <= SHARDS_MOST &&
+                 is_name(header->pool_name, sizeof header->pool_name) &&
                  header->library[sizeof header->library - 1] == '\0' &&
                  lies_within(header, header->shard_offset, header->shard_stride,
                              header->shard_bytes, SHARD_BYTES_LEAST) &&
