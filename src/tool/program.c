@@ -41,8 +41,12 @@ static int wait_for(pid_t child, unsigned seconds_max)
 {
     int status = 0;
     for (unsigned i = 0; i < seconds_max * TRIES_PER_S; i++) {
-        if (waitpid(child, &status, WNOHANG) == child) {
+        pid_t ended = waitpid(child, &status, WNOHANG);
+        if (ended == child) {
             return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+        }
+        if (ended < 0 && errno != EINTR) { /* it is gone, and its number may be somebody else's */
+            return -1;
         }
         (void)nanosleep(&(struct timespec){.tv_nsec = TRY_NS}, NULL);
     }
@@ -55,7 +59,12 @@ int program_run(char *const *arguments, char *const *environment, const struct p
                 unsigned seconds_max, int *status)
 {
     pid_t child = -1;
+    struct sigaction inherited, usual = {.sa_handler = SIG_DFL};
+    (void)sigemptyset(&usual.sa_mask);
+    /* Who started us may have had it ignored: then nobody is told how a child ended. */
+    (void)sigaction(SIGCHLD, &usual, &inherited);
     int error = start(arguments, environment, files, &child);
     *status = error == 0 ? wait_for(child, seconds_max) : -1;
+    (void)sigaction(SIGCHLD, &inherited, NULL);
     return error;
 }

@@ -5,6 +5,7 @@ import glob
 import os
 import re
 import shutil
+import signal
 import subprocess
 import xml.etree.ElementTree
 
@@ -105,6 +106,14 @@ def test_lstopo():
         assert "HWLOC" not in f.read()
     given = xml.etree.ElementTree.parse(os.path.join(work, "given.xml"))
     assert sum(o.get("type") == "PU" for o in given.iter("object")) == 128
+    with open(old, encoding="utf-8") as f:
+        assert f.read() == "drawn\n"
+
+    # Who ignores the end of children hands that on to us.
+    os.unlink(old)
+    subprocess.run([program, "plan", "--machine", FOUR, "--svg", old], check=True, capture_output=True, timeout=100, cwd=work,
+                   env={**clean(), "PATH": work + ":" + os.environ["PATH"]},
+                   preexec_fn=lambda: signal.signal(signal.SIGCHLD, signal.SIG_IGN))
     with open(old, encoding="utf-8") as f:
         assert f.read() == "drawn\n"
 
