@@ -2,6 +2,7 @@
 #include "tool/agent_server.h"
 
 #include "tool/tool.h"
+#include "tool/watch.h"
 
 #include <errno.h>
 #include <netdb.h>
@@ -12,7 +13,6 @@
 #include <string.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
-#include <time.h>
 #include <unistd.h>
 
 #define BACKLOG 128
@@ -25,13 +25,6 @@
 #define NO_DESCRIPTORS_NS UINT64_C(100000000)
 #define ACCEPTS_AT_ONCE 64u
 #define PORT_TRIES 16u
-
-static uint64_t now_ns(void)
-{
-    struct timespec now;
-    (void)clock_gettime(CLOCK_MONOTONIC, &now);
-    return (uint64_t)now.tv_sec * UINT64_C(1000000000) + (uint64_t)now.tv_nsec;
-}
 
 /* ------------------------------------------------------------------------------- listening */
 
@@ -237,7 +230,7 @@ static void serve(struct agent_server *server, int fd, const struct agent_handle
         forget(server, 0);
     }
     server->connections[server->connection_count++] =
-        (struct agent_connection){.fd = fd, .until_ns = now_ns() + LINGER_NS};
+        (struct agent_connection){.fd = fd, .until_ns = watch_now_ns() + LINGER_NS};
 }
 
 static void accept_all(struct agent_server *server, int listener,
@@ -250,7 +243,7 @@ static void accept_all(struct agent_server *server, int listener,
         } else if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
             /* It would be reported again and again. Those that linger have had their answer. */
             if (server->connection_count == 0) {
-                server->accept_ns = now_ns() + NO_DESCRIPTORS_NS;
+                server->accept_ns = watch_now_ns() + NO_DESCRIPTORS_NS;
                 return;
             }
             forget(server, 0);
@@ -278,10 +271,10 @@ static int timeout_ms(const struct agent_server *server, uint64_t next_ns, uint6
 int agent_server_run(struct agent_server *server, uint64_t interval_ns,
                      const struct agent_handler *handler)
 {
-    uint64_t next_ns = now_ns() + interval_ns;
+    uint64_t next_ns = watch_now_ns() + interval_ns;
     for (;;) {
         struct pollfd polled[1 + AGENT_LISTENERS + AGENT_CONNECTIONS];
-        uint64_t now = now_ns();
+        uint64_t now = watch_now_ns();
         nfds_t count = 0;
         size_t listening = now >= server->accept_ns ? server->listener_count : 0;
         polled[count++] = (struct pollfd){.fd = server->signals, .events = POLLIN};
@@ -297,7 +290,7 @@ int agent_server_run(struct agent_server *server, uint64_t interval_ns,
             tool_complain("cannot wait: %s", strerror(errno));
             return TOOL_FAILED;
         }
-        now = now_ns();
+        now = watch_now_ns();
         if (ready > 0 && polled[0].revents != 0) {
             return TOOL_OK;
         }

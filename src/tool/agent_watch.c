@@ -11,7 +11,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/syscall.h>
-#include <time.h>
 #include <unistd.h>
 
 #define AGAIN_NS UINT64_C(1000000000)
@@ -21,13 +20,6 @@
 
 /* So many closed pools are let go of together. */
 #define CLOSED_MOST 16u
-
-static uint64_t now_ns(void)
-{
-    struct timespec now;
-    (void)clock_gettime(CLOCK_MONOTONIC, &now);
-    return (uint64_t)now.tv_sec * UINT64_C(1000000000) + (uint64_t)now.tv_nsec;
-}
 
 const char *agent_state_name(enum agent_state state)
 {
@@ -117,7 +109,7 @@ static void adopt(struct agent_watch *watch, struct page_process *process)
         watch->pidfd = -1;
     }
     watch->looked_ns = 0;
-    watch->again_ns = now_ns() + AGAIN_NS;
+    watch->again_ns = watch_now_ns() + AGAIN_NS;
     watch->several_told = false;
     watch->last_pid = process->pid;
     (void)snprintf(watch->command, sizeof watch->command, "%s", process->command);
@@ -191,7 +183,7 @@ static void smooth(struct agent_watch *watch, double room, uint64_t now)
 
 static enum agent_state look_at_pools(struct agent_watch *watch)
 {
-    uint64_t now = now_ns();
+    uint64_t now = watch_now_ns();
     look_again(watch, now);
     if (!follow_pages(watch)) {
         return AGENT_STALLED;
@@ -251,7 +243,7 @@ static bool search(struct agent_watch *watch, uint64_t now)
     enum agent_found result =
         agent_find(&watch->target, watch->command, watch->open ? &watch->process : NULL, &found,
                    watch->reason, &why);
-    uint64_t took = now_ns() - now;
+    uint64_t took = watch_now_ns() - now;
     watch->search_ns = now + (took * SEARCH_PARTS > SEARCH_NS ? took * SEARCH_PARTS : SEARCH_NS);
     if (result == AGENT_FOUND_ONE) {
         adopt(watch, &found);
@@ -286,7 +278,7 @@ void agent_watch_look(struct agent_watch *watch)
         watch->search_ns = 0;
         become(watch, stopped ? AGENT_STOPPED : AGENT_DOWN, false);
     }
-    bool other = search(watch, now_ns());
+    bool other = search(watch, watch_now_ns());
     if (watch->open) {
         become(watch, look_at_pools(watch), other);
     }

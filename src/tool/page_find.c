@@ -131,14 +131,13 @@ for_each(pid_t pid, enum page_result (*each)(void *context, int directory, const
                                                  : PAGE_NO_MEMORY;
     }
     enum page_result result = PAGE_OK;
-    bool denied = false, any = false;
+    bool denied = false;
     struct dirent *entry;
     while (result == PAGE_OK && (entry = readdir(directory)) != NULL) {
         char link[128];
         if (entry->d_name[0] == '.') {
             continue;
         }
-        any = true;
         ssize_t length = readlinkat(dirfd(directory), entry->d_name, link, sizeof link - 1);
         if (length < 0) {
             denied |= errno == EACCES || errno == EPERM;
@@ -150,7 +149,7 @@ for_each(pid_t pid, enum page_result (*each)(void *context, int directory, const
         }
     }
     (void)closedir(directory);
-    return result == PAGE_OK && any && denied ? PAGE_DENIED : result;
+    return result == PAGE_OK && denied ? PAGE_DENIED : result;
 }
 
 struct search {

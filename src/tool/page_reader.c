@@ -3,6 +3,7 @@
 
 #include "base/snapshot.h"
 #include "tool/page_find.h"
+#include "tool/watch.h"
 
 #include <fcntl.h>
 #include <stdlib.h>
@@ -19,13 +20,6 @@
 #define TRY_AGAIN_NS 100000L
 
 #define SHARDS_MOST 65536u /* the library makes 1024 */
-
-static uint64_t now_ns(void)
-{
-    struct timespec now;
-    (void)clock_gettime(CLOCK_MONOTONIC, &now);
-    return (uint64_t)now.tv_sec * UINT64_C(1000000000) + (uint64_t)now.tv_nsec;
-}
 
 static const npi_a64 *word_at(const struct page *page, size_t offset)
 {
@@ -197,7 +191,7 @@ enum page_result page_sample_take(struct page_sample *sample, const struct page 
         return result;
     }
     taken.phase = page_phase(page);
-    taken.taken_ns = now_ns();
+    taken.taken_ns = watch_now_ns();
     page_sample_fini(sample);
     *sample = taken;
     return PAGE_OK;

@@ -63,13 +63,10 @@ static struct pool_times percentiles(const struct numapool_page_times *times)
 
 /* ----------------------------------------------------------------------------------- rows */
 
-#define IS_counter 1
-#define IS_gauge 0
-
 static void set_rates(struct pool_row *row, const struct numapool_page_shard *before)
 {
 #define RATE(name, kind, text)                                                                     \
-    row->rates.name = IS_##kind && row->now.name > before->name && row->seconds > 0.0              \
+    row->rates.name = POOL_IS_##kind && row->now.name > before->name && row->seconds > 0.0         \
                           ? (double)(row->now.name - before->name) / row->seconds                  \
                           : 0.0;
     NUMAPOOL_STATS_FIELDS(RATE)

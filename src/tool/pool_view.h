@@ -13,6 +13,15 @@ struct pool_rates {
     NUMAPOOL_STATS_FIELDS(POOL_VIEW_MEMBER)
 };
 
+/* The second argument of NUMAPOOL_STATS_FIELDS as a condition. */
+#define POOL_IS_counter 1
+#define POOL_IS_gauge 0
+
+/* Of counts or rates: tasks refused for whatever reason. */
+#define POOL_REFUSED(of)                                                                           \
+    ((of)->refused_full + (of)->refused_shed + (of)->refused_deadline + (of)->refused_bytes +      \
+     (of)->refused_other)
+
 /* Of the tasks that have run in between, an eighth above the true ones at most; negative: there were
    none. */
 struct pool_times {

@@ -146,7 +146,7 @@ static enum page_result print_once(struct run *run)
 /* The process has ended, or all of its pools: with a number of times asked for, too early. */
 static int ended(const struct run *run, const char *what)
 {
-    tool_complain("%s %d (%s) %s", "process", (int)run->process.pid, run->process.command, what);
+    tool_complain("process %d (%s) %s", (int)run->process.pid, run->process.command, what);
     return run->arguments->count != 0 ? TOOL_FAILED : TOOL_OK;
 }
 

@@ -38,14 +38,6 @@ void stat_print_columns(FILE *out, bool per_second)
                   per_second ? "STOL/S" : "STOLEN", "W50", "W99");
 }
 
-static double refused(const struct pool_row *row, bool per_second)
-{
-#define SUM(of)                                                                                    \
-    (of.refused_full + of.refused_shed + of.refused_deadline + of.refused_bytes + of.refused_other)
-    return per_second ? SUM(row->rates) : (double)SUM(row->now);
-#undef SUM
-}
-
 static void print_row(FILE *out, const char *shard, const char *node, const struct pool_row *row)
 {
     const struct numapool_page_shard *now = &row->now;
@@ -53,7 +45,7 @@ static void print_row(FILE *out, const char *shard, const char *node, const stru
     char text[7][POOL_TEXT_BYTES];
     pool_count_text(text[0], (double)now->queue_depth);
     pool_count_text(text[1], rates ? row->rates.run : (double)now->run);
-    pool_count_text(text[2], refused(row, rates));
+    pool_count_text(text[2], rates ? POOL_REFUSED(&row->rates) : (double)POOL_REFUSED(now));
     pool_count_text(text[3], rates ? row->rates.forwarded_in : (double)now->forwarded_in);
     pool_count_text(text[4], rates ? row->rates.stolen_in : (double)now->stolen_in);
     pool_time_text(text[5], row->since.wait_p50_ns);
@@ -98,10 +90,8 @@ static void put_row(struct json *json, const struct pool_row *row)
         return;
     }
     json_begin_object(json, "per_second");
-#define IS_counter 1
-#define IS_gauge 0
 #define PUT(name, kind, text)                                                                      \
-    if (IS_##kind) {                                                                               \
+    if (POOL_IS_##kind) {                                                                          \
         json_double(json, #name, row->rates.name);                                                 \
     }
     NUMAPOOL_STATS_FIELDS(PUT)

@@ -32,12 +32,6 @@ const char *top_sort_name(enum top_sort sort)
     return names[sort];
 }
 
-static double refused(const struct pool_rates *rates)
-{
-    return rates->refused_full + rates->refused_shed + rates->refused_deadline +
-           rates->refused_bytes + rates->refused_other;
-}
-
 static double rank_of(const struct pool_row *row, enum top_sort sort)
 {
     switch (sort) {
@@ -48,7 +42,7 @@ static double rank_of(const struct pool_row *row, enum top_sort sort)
     case TOP_SORT_DONE:
         return row->rates.run;
     case TOP_SORT_REFUSED:
-        return refused(&row->rates);
+        return POOL_REFUSED(&row->rates);
     case TOP_SORT_WAIT:
         return row->since.wait_p99_ns;
     case TOP_SORT_SHARD:
@@ -250,7 +244,7 @@ static void cell_text(enum top_column column, const struct pool_row *row, const 
         pool_count_text(text, rates ? row->rates.run : -1.0);
         return;
     case TOP_REFUSED:
-        pool_count_text(text, rates ? refused(&row->rates) : -1.0);
+        pool_count_text(text, rates ? POOL_REFUSED(&row->rates) : -1.0);
         return;
     case TOP_FORWARDED:
         pool_count_text(text, rates ? row->rates.forwarded_in : -1.0);
@@ -308,11 +302,11 @@ static void head_rates(const struct pool_view *view, char *text, size_t size)
     char done[POOL_TEXT_BYTES], refusals[POOL_TEXT_BYTES], dropped[POOL_TEXT_BYTES],
         forwarded[POOL_TEXT_BYTES], stolen[POOL_TEXT_BYTES];
     pool_count_text(done, rates->run);
-    pool_count_text(refusals, refused(rates));
+    pool_count_text(refusals, POOL_REFUSED(rates));
     pool_count_text(dropped, rates->dropped);
     pool_count_text(forwarded, rates->forwarded_in);
     pool_count_text(stolen, rates->stolen_in);
-    double share = rates->submitted > 0.0 ? 100.0 * refused(rates) / rates->submitted : 0.0;
+    double share = rates->submitted > 0.0 ? 100.0 * POOL_REFUSED(rates) / rates->submitted : 0.0;
     (void)snprintf(text, size,
                    "per second: %s done, %s refused (%.0f %%), %s dropped, %s forwarded, %s stolen",
                    done, refusals, share, dropped, forwarded, stolen);

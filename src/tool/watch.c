@@ -7,7 +7,6 @@
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <time.h>
 
 void watch_complain(enum page_result result, long pid, uint32_t version)
 {
@@ -118,9 +117,7 @@ bool watch_parse_seconds(const char *text, double *seconds)
 
 void watch_pause(uint64_t *next_ns, double seconds)
 {
-    struct timespec now;
-    (void)clock_gettime(CLOCK_MONOTONIC, &now);
-    uint64_t now_ns = (uint64_t)now.tv_sec * UINT64_C(1000000000) + (uint64_t)now.tv_nsec;
+    uint64_t now_ns = watch_now_ns();
     uint64_t step_ns = (uint64_t)(seconds * 1e9);
     if (*next_ns == 0) {
         *next_ns = now_ns;

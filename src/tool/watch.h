@@ -7,6 +7,16 @@
 
 #include "tool/page_reader.h"
 
+#include <time.h>
+
+/* The clock of the pages. */
+static inline uint64_t watch_now_ns(void)
+{
+    struct timespec now;
+    (void)clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * UINT64_C(1000000000) + (uint64_t)now.tv_nsec;
+}
+
 /*
  * The process of a number, or with NULL the only one that shows a pool. Otherwise complains, with a
  * list when there are several. Returns enum tool_exit.
