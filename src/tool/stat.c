@@ -106,7 +106,7 @@ static void print_table(struct run *run, struct stat_pool *pool)
         run->rows = 0;
         run->per_second = per_second;
     }
-    stat_print_rows(stdout, pool);
+    stat_print_rows(stdout, pool, per_second);
     run->rows += (unsigned)pool->view.count + (pool->view.count > 1);
 }
 

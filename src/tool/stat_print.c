@@ -38,16 +38,24 @@ void stat_print_columns(FILE *out, bool per_second)
                   per_second ? "STOL/S" : "STOLEN", "W50", "W99");
 }
 
-static void print_row(FILE *out, const char *shard, const char *node, const struct pool_row *row)
+/* A count, or its rate: none of a row that was not published between two looks so far. */
+static void count_text(char text[POOL_TEXT_BYTES], const struct pool_row *row, bool per_second,
+                       double count, double rate)
+{
+    pool_count_text(text, !per_second ? count : row->seconds > 0.0 ? rate : -1.0);
+}
+
+static void print_row(FILE *out, const char *shard, const char *node, const struct pool_row *row,
+                      bool per_second)
 {
     const struct numapool_page_shard *now = &row->now;
-    bool rates = row->seconds > 0.0;
+    const struct pool_rates *rates = &row->rates;
     char text[7][POOL_TEXT_BYTES];
     pool_count_text(text[0], (double)now->queue_depth);
-    pool_count_text(text[1], rates ? row->rates.run : (double)now->run);
-    pool_count_text(text[2], rates ? POOL_REFUSED(&row->rates) : (double)POOL_REFUSED(now));
-    pool_count_text(text[3], rates ? row->rates.forwarded_in : (double)now->forwarded_in);
-    pool_count_text(text[4], rates ? row->rates.stolen_in : (double)now->stolen_in);
+    count_text(text[1], row, per_second, (double)now->run, rates->run);
+    count_text(text[2], row, per_second, (double)POOL_REFUSED(now), POOL_REFUSED(rates));
+    count_text(text[3], row, per_second, (double)now->forwarded_in, rates->forwarded_in);
+    count_text(text[4], row, per_second, (double)now->stolen_in, rates->stolen_in);
     pool_time_text(text[5], row->since.wait_p50_ns);
     pool_time_text(text[6], row->since.wait_p99_ns);
     (void)fprintf(
@@ -61,17 +69,17 @@ static void print_row(FILE *out, const char *shard, const char *node, const stru
     (void)fputc('\n', out);
 }
 
-void stat_print_rows(FILE *out, const struct stat_pool *pool)
+void stat_print_rows(FILE *out, const struct stat_pool *pool, bool per_second)
 {
     const struct pool_view *view = &pool->view;
     for (size_t i = 0; i < view->count; i++) {
         char shard[24], node[24];
         (void)snprintf(shard, sizeof shard, "%zu", i);
         (void)snprintf(node, sizeof node, "%" PRIu64, view->rows[i].now.node_os_index);
-        print_row(out, shard, node, &view->rows[i]);
+        print_row(out, shard, node, &view->rows[i], per_second);
     }
     if (view->count > 1) {
-        print_row(out, "all", "", &view->total);
+        print_row(out, "all", "", &view->total, per_second);
     }
 }
 

@@ -20,8 +20,8 @@ struct stat_pool {
 void stat_print_heading(FILE *out, const struct stat_pool *pool);
 /* The names of the columns; of a first sample they are totals, of others per second. */
 void stat_print_columns(FILE *out, bool per_second);
-/* One row per shard, and their sum where there are several. */
-void stat_print_rows(FILE *out, const struct stat_pool *pool);
+/* One row per shard, and their sum where there are several; what those columns say. */
+void stat_print_rows(FILE *out, const struct stat_pool *pool, bool per_second);
 
 /* One line. */
 void stat_print_json(FILE *out, const struct stat_pool *pool);

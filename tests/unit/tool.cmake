@@ -24,4 +24,7 @@ if(TARGET numapool_watch)
   foreach(stem page_reader pool_view top_view headroom)
     numapool_test(${stem}_test unit SOURCES ${stem}_test.c LIBS numapool_watch)
   endforeach()
+  numapool_test(stat_print_test unit
+    SOURCES stat_print_test.c "${PROJECT_SOURCE_DIR}/src/tool/stat_print.c" "${PROJECT_SOURCE_DIR}/src/tool/json.c"
+    LIBS numapool_watch ${NUMAPOOL_ALL_OBJECTS} ${private_libraries})
 endif()
