@@ -218,6 +218,14 @@ enum page_result page_process_open(struct page_process *process, pid_t pid, uint
     return result;
 }
 
+void page_process_forget(struct page_process *process, size_t i)
+{
+    page_unmap(&process->pages[i]);
+    process->count--;
+    memmove(&process->pages[i], &process->pages[i + 1],
+            (process->count - i) * sizeof *process->pages);
+}
+
 bool page_process_alive(const struct page_process *process)
 {
     return started(process->pid) == process->started;

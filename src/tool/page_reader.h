@@ -56,6 +56,9 @@ enum page_result page_process_open(struct page_process *process, pid_t pid, uint
    found comes behind them. */
 enum page_result page_process_look_again(struct page_process *process);
 
+/* Lets go of one; those behind it move up. */
+void page_process_forget(struct page_process *process, size_t i);
+
 bool page_process_alive(const struct page_process *process);
 void page_process_close(struct page_process *process);
 

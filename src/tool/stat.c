@@ -11,6 +11,8 @@
 /* The names of the columns come again after so many rows. */
 #define ROWS_PER_SCREEN 20
 
+#define AGAIN_NS UINT64_C(1000000000)
+
 struct arguments {
     const char *pid;
     double interval_s; /* 0 = once */
@@ -71,14 +73,19 @@ struct run {
     struct page_process process;
     struct stat_pool *pools;
     size_t count;
-    unsigned rows;   /* since the names of the columns were printed */
-    bool per_second; /* what those names said */
+    uint64_t again_ns; /* next look for pools that are new */
+    uint64_t headed;   /* the page whose heading stands above the last rows */
+    unsigned rows;     /* since the names of the columns were printed */
+    bool per_second;   /* what those names said */
 };
 
 /* Its pages may have moved and become more. */
 static bool follow_pages(struct run *run)
 {
     size_t count = run->process.count;
+    if (count == 0) {
+        return true;
+    }
     struct stat_pool *pools = realloc(run->pools, count * sizeof *pools);
     if (pools == NULL) {
         return false;
@@ -93,11 +100,50 @@ static bool follow_pages(struct run *run)
     return true;
 }
 
+static bool all_told(const struct run *run)
+{
+    for (size_t i = 0; i < run->count; i++) {
+        if (!run->pools[i].closed_told) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static void forget(struct run *run, size_t i)
+{
+    page_process_forget(&run->process, i);
+    if (i < run->count) {
+        pool_view_fini(&run->pools[i].view);
+        page_sample_fini(&run->pools[i].sample);
+        run->count--;
+        memmove(&run->pools[i], &run->pools[i + 1], (run->count - i) * sizeof *run->pools);
+    }
+}
+
+/* Pools made since come in. Those that were printed as closed go, as a process may make and close them for as
+   long as it is looked at; they are found again until they are destroyed, and are no news then. */
+static void look_again(struct run *run)
+{
+    uint64_t now = watch_now_ns();
+    if (now >= run->again_ns || all_told(run)) {
+        run->again_ns = now + AGAIN_NS;
+        (void)page_process_look_again(&run->process); /* that it has ended is seen elsewhere */
+    }
+    for (size_t i = run->process.count; i-- > 0;) {
+        if (i < run->count ? run->pools[i].closed_told
+                           : page_phase(&run->process.pages[i]) == NUMAPOOL_PAGE_CLOSED) {
+            forget(run, i);
+        }
+    }
+}
+
 static void print_table(struct run *run, struct stat_pool *pool)
 {
     bool per_second = pool->view.total.seconds > 0.0;
-    if (!pool->told || (run->count > 1 && pool->view.phase != NUMAPOOL_PAGE_CLOSED)) {
+    if (!pool->told || run->count > 1 || run->headed != pool->page->inode) {
         stat_print_heading(stdout, pool);
+        run->headed = pool->page->inode;
         run->rows += !pool->told ? ROWS_PER_SCREEN : 0;
         pool->told = true;
     }
@@ -154,6 +200,7 @@ static int print_all(struct run *run)
 {
     const struct arguments *a = run->arguments;
     uint64_t next_ns = 0;
+    run->again_ns = watch_now_ns() + AGAIN_NS;
     for (unsigned long i = 1;; i++) {
         if (!follow_pages(run)) {
             tool_complain("out of memory");
@@ -177,11 +224,9 @@ static int print_all(struct run *run)
         if (!page_process_alive(&run->process)) {
             return ended(run, "has ended");
         }
-        if (result == PAGE_NONE) {
-            size_t before = run->process.count;
-            if (page_process_look_again(&run->process) != PAGE_OK || run->process.count == before) {
-                return ended(run, "has no open pool any more");
-            }
+        look_again(run);
+        if (result == PAGE_NONE && run->process.count == 0) {
+            return ended(run, "has no open pool any more");
         }
     }
 }

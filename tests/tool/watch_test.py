@@ -301,10 +301,29 @@ def several():
             break
     for _ in range(6):
         assert json.loads(watcher.stdout.readline())["pool"] == "two"
-    first.tell("destroy 1")
+    # One that is made while another is there.
+    first.tell("create 2 new core:2 pu:1")
+    while json.loads(watcher.stdout.readline())["pool"] != "new":
+        pass
+    first.tell("destroy 1", "destroy 2")
     assert watcher.wait(timeout=100) == 0
     assert "has no open pool any more" in watcher.stderr.read()
     assert "shows no pool" in stat(first.pid, expect=1).stderr
+    # In a table rows stand under the name of their pool, also the last ones.
+    first.tell("create 0 one core:2 pu:1", "create 1 two core:2 pu:1")
+    watcher = subprocess.Popen([program, "stat", str(first.pid), "-i", "0.05"], stdout=subprocess.PIPE,
+                               stderr=subprocess.PIPE, text=True)
+    first_line = watcher.stdout.readline()
+    assert ": pool one (4), open," in first_line, first_line
+    first.tell("destroy 1")
+    assert "pool two is closed" in watcher.stderr.readline()
+    first.tell("destroy 0")
+    lines = watcher.communicate(timeout=100)[0].splitlines()
+    closed = next((i for i, line in enumerate(lines) if ": pool two (5), closed," in line), None)
+    assert closed is not None, lines
+    # A row, and then those of the other, by its name although it is the only one now.
+    row = next(i for i in range(closed + 1, len(lines)) if re.match(r" *0 ", lines[i]))
+    assert ": pool one (4), " in lines[row + 1], lines[closed:]
 
 
 def namespace():
