@@ -194,8 +194,8 @@ enum top_key top_draw_key(int wait_ms)
 {
     timeout(wait_ms);
     switch (getch()) {
-    case ERR:
-        return TOP_KEY_NONE;
+    case ERR: /* a terminal that is gone would answer so at once, and for ever */
+        return isatty(STDIN_FILENO) ? TOP_KEY_NONE : TOP_KEY_QUIT;
     case 'q':
     case 'Q':
     case 3: /* ^C, where the terminal does not make a signal of it */

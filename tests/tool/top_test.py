@@ -5,6 +5,7 @@ It runs in tmux, whose screen is asked for. What is to appear is waited for; not
 """
 
 import os
+import pty
 import re
 import shutil
 import signal
@@ -230,6 +231,23 @@ def pools():
     terminal.shows("pool six (3 of 3)")
     terminal.keys("q")
     terminal.shows("status 0")
+
+
+def hangup():
+    """Its terminal is gone, and the signal that says so was ignored, as nohup has it: it ends all the same."""
+    pools = Pools(f"create 0 web {FOUR}")
+    master, slave = pty.openpty()
+    top = subprocess.Popen([program, "top", str(pools.pid)], stdin=slave, stdout=slave, stderr=subprocess.DEVNULL,
+                           env={**os.environ, "TERM": "xterm"}, start_new_session=True,
+                           preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN))
+    os.close(slave)
+    assert os.read(master, 1)  # it has begun to draw
+    os.close(master)
+    try:
+        assert top.wait(timeout=100) == 0
+    finally:
+        top.kill()
+        top.wait()
 
 
 def colours():
