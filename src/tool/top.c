@@ -10,6 +10,7 @@
 #include <string.h>
 #include <time.h>
 
+/* As far as the keys go; --interval goes further. */
 #define INTERVAL_LEAST_S 0.125
 #define INTERVAL_MOST_S 64.0
 
@@ -140,10 +141,11 @@ static bool draw(struct top *top)
     return top_draw(screen, &top->rows_shown);
 }
 
+/* From wherever --interval has put it, a key leads at least back. */
 static void change_interval(struct top_screen *screen, double factor)
 {
     double interval_s = screen->head.interval_s * factor;
-    if (interval_s >= INTERVAL_LEAST_S && interval_s <= INTERVAL_MOST_S) {
+    if (factor > 1.0 ? interval_s <= INTERVAL_MOST_S : interval_s >= INTERVAL_LEAST_S) {
         screen->head.interval_s = interval_s;
     }
 }

@@ -142,6 +142,14 @@ def keys():
     terminal.shows("every 0.4 s")
     terminal.keys("-", "-")
     terminal.shows("every 0.2 s")
+    # From where the keys do not lead they lead back.
+    for begins, key, then in ((0.05, "+", "0.1"), (500, "-", "250")):
+        beyond = Terminal(80, 24, "-i", begins, pools.pid)
+        beyond.shows(f"every {begins} s")
+        beyond.keys(key)
+        beyond.shows(f"every {then} s")
+        beyond.keys("q")
+        beyond.shows("status 0")
     # Paused it stands, whatever happens; then it goes on.
     terminal.keys("p")
     before = terminal.shows("PAUSED")
