@@ -10,6 +10,8 @@
 #include <string.h>
 #include <time.h>
 
+#define AGAIN_NS UINT64_C(1000000000)
+
 /* As far as the keys go; --interval goes further. */
 #define INTERVAL_LEAST_S 0.125
 #define INTERVAL_MOST_S 64.0
@@ -56,7 +58,8 @@ struct top {
     char clock[16];
     char message[96];
     size_t rows_shown;
-    bool ended; /* the process has */
+    uint64_t again_ns; /* next look for pools that are new */
+    bool ended;        /* the process has */
 };
 
 static uint64_t now_ms(void)
@@ -74,6 +77,29 @@ static void show_pool(struct top *top, size_t page)
     top->screen.scroll = 0;
 }
 
+static bool is_closed(const struct top *top, size_t page)
+{
+    return page_phase(&top->process.pages[page]) == NUMAPOOL_PAGE_CLOSED;
+}
+
+/* Pools made since come in; those that are closed go, but for the one on the screen. */
+static void look_again(struct top *top)
+{
+    uint64_t now = watch_now_ns();
+    if (now < top->again_ns) {
+        return;
+    }
+    top->again_ns = now + AGAIN_NS;
+    (void)page_process_look_again(&top->process); /* that it has ended is seen elsewhere */
+    for (size_t i = top->process.count; i-- > 0;) {
+        size_t shown = top->screen.head.page;
+        if (i != shown && is_closed(top, i)) {
+            page_process_forget(&top->process, i);
+            top->screen.head.page = i < shown ? shown - 1 : shown;
+        }
+    }
+}
+
 /* The pool on the screen is closed: another open one takes its place, also one made since. */
 static void leave_closed(struct top *top)
 {
@@ -82,9 +108,8 @@ static void leave_closed(struct top *top)
     }
     (void)snprintf(top->message, sizeof top->message, "pool %s is closed: its last numbers",
                    top->process.pages[top->screen.head.page].header.pool_name);
-    (void)page_process_look_again(&top->process);
     for (size_t i = 0; i < top->process.count; i++) {
-        if (page_phase(&top->process.pages[i]) != NUMAPOOL_PAGE_CLOSED) {
+        if (!is_closed(top, i)) {
             top->message[0] = '\0';
             show_pool(top, i);
             return;
@@ -107,6 +132,7 @@ static bool look(struct top *top)
     top->message[0] = '\0';
     top->ended = !page_process_alive(&top->process);
     if (!top->ended) {
+        look_again(top);
         leave_closed(top);
     }
     const struct page *page = &top->process.pages[top->screen.head.page];
@@ -150,6 +176,19 @@ static void change_interval(struct top_screen *screen, double factor)
     }
 }
 
+/* The next that is not closed. False: there is none. */
+static bool show_next_pool(struct top *top)
+{
+    for (size_t i = 1; i < top->process.count && !top->ended; i++) {
+        size_t next = (top->screen.head.page + i) % top->process.count;
+        if (!is_closed(top, next)) {
+            show_pool(top, next);
+            return true;
+        }
+    }
+    return false;
+}
+
 static void scroll_by(struct top *top, bool down, size_t rows)
 {
     size_t *scroll = &top->screen.scroll; /* top_draw() keeps it within the table */
@@ -187,11 +226,7 @@ static bool obey(struct top *top, enum top_key key)
         change_interval(screen, 0.5);
         return false;
     case TOP_KEY_POOL:
-        if (top->process.count > 1 && !top->ended) {
-            show_pool(top, (screen->head.page + 1) % top->process.count);
-            return true;
-        }
-        return false;
+        return show_next_pool(top);
     case TOP_KEY_UP:
     case TOP_KEY_DOWN:
         scroll_by(top, key == TOP_KEY_DOWN, 1);
