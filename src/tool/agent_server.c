@@ -163,6 +163,7 @@ int agent_server_open(struct agent_server *server, const char *const *addresses,
     (void)sigaddset(&set, SIGINT);
     (void)sigaddset(&set, SIGHUP);
     (void)sigprocmask(SIG_BLOCK, &set, NULL);
+    (void)signal(SIGPIPE, SIG_IGN); /* who reads our standard error may end before we do */
     server->signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
     if (server->signals < 0) {
         tool_complain("no descriptor for signals: %s", strerror(errno));

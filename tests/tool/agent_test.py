@@ -490,6 +490,25 @@ def ends():
         agent.end(how)
         assert pools.process.poll() is None
         pools.kill()
+    # Whoever read what it says has ended: it has still answers to give.
+    pools = Pools(f"create 0 web {MACHINE}")
+    deaf = subprocess.Popen([program, "agent", "--port", "0", "--pid", str(pools.pid), "-i", "0.05"],
+                            stderr=subprocess.PIPE, text=True)
+    try:
+        port = int(deaf.stderr.readline().rsplit(":", 1)[1])
+        deaf.stderr.readline()  # that the process is up
+        deaf.stderr.close()
+        pools.kill()
+
+        def ask():
+            with socket.create_connection(("localhost", port), timeout=60) as sock:
+                return Agent.hear(sock)
+        until("it has noticed", lambda: ask() == f"down #process {pools.pid} has ended")
+        deaf.terminate()
+        assert deaf.wait(timeout=60) == 0
+    finally:
+        deaf.kill()
+        deaf.wait()
 
 
 def mistakes():
