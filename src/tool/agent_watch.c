@@ -5,8 +5,10 @@
 #include "tool/tool.h"
 #include "tool/watch.h"
 
+#include <errno.h>
 #include <math.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -53,7 +55,11 @@ static void tell(const struct agent_watch *watch)
         tool_complain("process %d (%s) has stopped", pid, command);
         break;
     case AGENT_DOWN:
-        tool_complain("process %d (%s) has ended without draining", pid, command);
+        if (command[0] == '\0') { /* never seen with a pool */
+            tool_complain("process %d has ended", pid);
+        } else {
+            tool_complain("process %d (%s) has ended without draining", pid, command);
+        }
         break;
     }
 }
@@ -226,7 +232,7 @@ static bool may_search(const struct agent_watch *watch)
 {
     const struct agent_target *target = &watch->target;
     if (target->pid != NULL) {
-        return !watch->open && watch->last_pid == 0; /* later it is somebody else's number */
+        return !watch->open && watch->last_pid == 0; /* later it is another process's number */
     }
     return !watch->open || target->pid_file != NULL ||
            (watch->state != AGENT_UP && watch->state != AGENT_STALLED);
@@ -249,6 +255,12 @@ static bool search(struct agent_watch *watch, uint64_t now)
         adopt(watch, &found);
         return true;
     }
+    pid_t pid = watch->target.pid != NULL ? agent_parse_pid(watch->target.pid) : 0;
+    /* It waited for a first pool and has ended. That /proc cannot be read may be for want of descriptors. */
+    if (pid != 0 && why == PAGE_NO_PROCESS && kill(pid, 0) != 0 && errno == ESRCH) {
+        watch->last_pid = pid;
+        become(watch, AGENT_DOWN, false);
+    }
     if (result == AGENT_FOUND_SEVERAL && !watch->several_told) {
         tool_complain("%s: none of them is taken", watch->reason);
         watch->several_told = true;
@@ -260,14 +272,16 @@ static bool search(struct agent_watch *watch, uint64_t now)
    last look. */
 static bool had_stopped(const struct agent_watch *watch)
 {
-    bool open = false, draining = watch->state == AGENT_DRAINING || watch->state == AGENT_STOPPED;
+    bool any = false, open = false;
+    bool draining = watch->state == AGENT_DRAINING || watch->state == AGENT_STOPPED;
     for (size_t i = 0; i < watch->process.count; i++) {
         const struct page *page = &watch->process.pages[i];
         enum numapool_page_phase phase = page_phase(page);
+        any |= counts(watch, page);
         open |= counts(watch, page) && phase == NUMAPOOL_PAGE_OPEN;
         draining |= counts(watch, page) && phase == NUMAPOOL_PAGE_DRAINING;
     }
-    return draining || !open;
+    return draining || (any && !open);
 }
 
 void agent_watch_look(struct agent_watch *watch)

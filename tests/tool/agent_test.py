@@ -251,6 +251,13 @@ def waits():
     agent.logs(f"waiting: process {pools.pid} shows no pool")
     pools.tell(f"create 0 web {MACHINE}")
     agent.says("up ready 100%")
+    # One that ends without: its number may be another's next.
+    pools = Pools()
+    agent = Agent("--pid", pools.pid)
+    is_(agent.ask(), f"down #process {pools.pid} shows no pool")
+    pools.kill()
+    agent.says(f"down #process {pools.pid} has ended")
+    agent.logs(f"waiting: process {pools.pid} shows no pool", f"process {pools.pid} has ended")
     name = f"agent{os.getpid()}"  # this test may run twice at the same time
     agent = Agent("--follow", name)
     is_(agent.ask(), f"down #no process called {name} shows a pool")
@@ -376,6 +383,9 @@ def pools():
         pools.tell("destroy 2", "destroy 3")
     is_(agent.ask(), "up ready 50%")
     pools.tell("release 0")
+    # One that never was there did not stop in order.
+    pools.kill()
+    none.says(f"down #process {pools.pid} has ended")
 
 
 def connections():
