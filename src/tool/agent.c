@@ -202,7 +202,7 @@ static int print_once(struct agent_watch *watch, const struct arguments *a)
         tool_complain("the output cannot be written");
         return TOOL_FAILED;
     }
-    return watch->state == AGENT_UP ? TOOL_OK : TOOL_FAILED;
+    return watch->state == AGENT_UP || watch->state == AGENT_STALLED ? TOOL_OK : TOOL_FAILED;
 }
 
 /* ----------------------------------------------------------------------------------- serve */

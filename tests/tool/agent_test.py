@@ -565,6 +565,7 @@ def stands():
     os.kill(pools.pid, signal.SIGSTOP)
     until("it is seen", lambda: any("stands still" in line for line in agent.log))
     is_(agent.ask(), "up ready 1%")
+    is_(once("--pid", pools.pid, expect=0).stdout, "up ready 1%\n")
     os.kill(pools.pid, signal.SIGCONT)
     until("it goes on", lambda: "is up" in agent.log[-1])
     until("it has room again", lambda: agent.percent() >= 50)
