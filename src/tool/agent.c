@@ -200,7 +200,7 @@ static int print_once(struct agent_watch *watch, const struct arguments *a)
     }
     if (ferror(stdout) || fflush(stdout) != 0) {
         tool_complain("the output cannot be written");
-        return TOOL_FAILED;
+        return TOOL_USAGE;
     }
     return watch->state == AGENT_UP || watch->state == AGENT_STALLED ? TOOL_OK : TOOL_FAILED;
 }
@@ -241,7 +241,8 @@ int tool_agent(int argc, char **argv)
                "What changes is said on standard error. SIGTERM ends the agent.\n\n"
                "Exits with 1 if --once finds no process that takes tasks, with 2 if the port "
                "cannot be "
-               "listened at, the process cannot be looked at or is one of several.",
+               "listened at, the process cannot be looked at or is one of several, or the output "
+               "cannot be written.",
     };
     struct arguments arguments = {.interval_s = INTERVAL_S, .smooth_s = SMOOTH_S, .least = 1};
     struct agent_watch watch;

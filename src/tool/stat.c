@@ -209,7 +209,7 @@ static int print_all(struct run *run)
         enum page_result result = print_once(run);
         if (ferror(stdout) || fflush(stdout) != 0) {
             tool_complain("the output cannot be written");
-            return TOOL_FAILED;
+            return TOOL_USAGE;
         }
         if (result == PAGE_HELD && page_process_alive(&run->process)) {
             tool_complain("process %d stands still", (int)run->process.pid);
@@ -247,7 +247,8 @@ int tool_stat(int argc, char **argv)
             "pool was made in the first table, of the interval in those after it. --json has "
             "everything there is, unrounded.\n\n"
             "Exits with 1 if the process has no pool, or ended before --count was reached; with "
-            "2 if there is no such process, or it may not be looked at.",
+            "2 if there is no such process, it may not be looked at, or the output cannot be "
+            "written.",
     };
     struct arguments arguments = {.pid = NULL};
     struct run run = {.arguments = &arguments};

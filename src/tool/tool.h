@@ -11,7 +11,7 @@
 enum tool_exit {
     TOOL_OK = 0,
     TOOL_FAILED = 1, /* what was asked for was looked at, and is not as it should be */
-    TOOL_USAGE = 2,  /* an argument or a file could not be used; nothing was done */
+    TOOL_USAGE = 2, /* an argument or a file could not be used, or something could not be written */
 };
 
 struct tool_command {

@@ -554,7 +554,7 @@ def mistakes():
     with open("/dev/full", "w", encoding="ascii") as full:
         result = subprocess.run([program, "agent", "--once", "--pid", str(pools.pid)], stdout=full,
                                 stderr=subprocess.PIPE, text=True, timeout=60)
-        assert result.returncode == 1 and "cannot be written" in result.stderr, result
+        assert result.returncode == 2 and "cannot be written" in result.stderr, result
 
 
 def stands():

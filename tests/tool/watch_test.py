@@ -275,7 +275,7 @@ def errors():
     with open("/dev/full", "w", encoding="ascii") as full:
         result = subprocess.run([program, "stat", str(pools.pid)], stdout=full, stderr=subprocess.PIPE,
                                 text=True, timeout=100)
-        assert result.returncode == 1 and "cannot be written" in result.stderr, result
+        assert result.returncode == 2 and "cannot be written" in result.stderr, result
 
 
 def several():
