@@ -35,11 +35,15 @@ static bool read_line(pid_t pid, const char *name, const char *word, char *line,
 /* When a process began, one more than the kernel's number; 0 = there is none, or it has ended and is not reaped. */
 static uint64_t started(pid_t pid)
 {
-    char line[1024];
-    if (!read_line(pid, "stat", "", line, sizeof line)) {
+    char path[64], text[1024];
+    (void)snprintf(path, sizeof path, "/proc/%d/stat", (int)pid);
+    FILE *file = fopen(path, "re");
+    if (file == NULL) {
         return 0;
     }
-    const char *at = strrchr(line, ')'); /* the name before it may hold anything */
+    text[fread(text, 1, sizeof text - 1, file)] = '\0';
+    (void)fclose(file);
+    const char *at = strrchr(text, ')'); /* the name before it may hold anything, newlines too */
     char state = 0;
     if (at == NULL || sscanf(at + 1, " %c", &state) != 1 || state == 'Z' || state == 'X') {
         return 0;

@@ -10,6 +10,7 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 
 #define SHARDS 3u
@@ -395,6 +396,26 @@ static void processes_that_end_are_noticed(void **state)
     page_process_close(&process);
 }
 
+/* The kernel writes a name into /proc/PID/stat as it is. */
+static void a_process_may_be_called_anything(void **state)
+{
+    (void)state;
+    struct page_process process;
+    char before[17] = "";
+    assert_int_equal(prctl(PR_GET_NAME, before), 0);
+    draw_page();
+    show();
+    static const char *const names[] = {"a\nb", "\n) Z 1 2", ") X (", "\n\n"};
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        assert_int_equal(prctl(PR_SET_NAME, names[i]), 0);
+        assert_int_equal(page_process_open(&process, getpid(), NULL), PAGE_OK);
+        assert_true(page_process_alive(&process));
+        page_process_close(&process);
+    }
+    assert_int_equal(prctl(PR_SET_NAME, before), 0);
+    hide();
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -408,6 +429,7 @@ int main(void)
         cmocka_unit_test(a_page_held_in_the_middle_is_told_of),
         cmocka_unit_test(phases_of_a_newer_library_count_as_closed),
         cmocka_unit_test(processes_that_end_are_noticed),
+        cmocka_unit_test(a_process_may_be_called_anything),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
