@@ -36,6 +36,11 @@ char *plan_set_text(const struct npi_cpuset *set);
 /* The colour of a shard, as 0xrrggbb; pale: of CPUs whose callers are at home there, but no workers. */
 unsigned plan_colour(unsigned shard, bool pale);
 
+/* Who said a setting, the last one in force: of the granularity of shards, when a file lists them one by one, whoever
+   did. */
+const struct layers_said *plan_setting_said(const struct plan_view *view,
+                                            const struct npi_setting *setting);
+
 /* A setting as it is in force, as a file would write it, or in words; and who said it. Owned by the
    caller, NULL: no memory. */
 char *plan_setting_value(const struct plan_view *view, const struct npi_setting *setting);

@@ -45,7 +45,7 @@ static bool put_settings(const struct plan_view *view, struct json *json)
     json_begin_array(json, "settings");
     for (unsigned i = 0; i < npi_setting_count; i++) {
         const struct npi_setting *setting = &npi_settings[i];
-        const struct layers_said *said = &view->layers->said[i];
+        const struct layers_said *said = plan_setting_said(view, setting);
         char *value = plan_setting_value(view, setting);
         json_begin_object(json, NULL);
         json_string(json, "group", setting->group == NPI_GROUP_POOL ? "pool" : "expect");

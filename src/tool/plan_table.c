@@ -316,18 +316,14 @@ bool plan_explain(const struct plan_view *view, FILE *out)
                             .column_count = 3,
                             .width = line_width(out),
                             .colour = columns_colour(out)};
-    const struct layers_said *list = &view->layers->shard_list;
-    bool listed = view->plan->shards_by < 0 && list->count > 0;
     for (unsigned i = 0; i < npi_setting_count; i++) {
         const struct npi_setting *setting = &npi_settings[i];
         char *value = plan_setting_value(view, setting);
         char *source = plan_setting_source(view, setting);
-        bool set_aside = listed && setting->offset == offsetof(struct numapool_config, shards) &&
-                         setting->said < 0;
         columns_add(&table, "%s%s", setting->group == NPI_GROUP_EXPECT ? "expect." : "",
                     setting->name);
-        columns_add(&table, "%s", set_aside ? "one by one" : value);
-        columns_add(&table, "%s", set_aside ? list->where[list->count - 1] : source);
+        columns_add(&table, "%s", value);
+        columns_add(&table, "%s", source);
         table.failed |= value == NULL || source == NULL;
         free(value);
         free(source);

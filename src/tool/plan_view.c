@@ -170,9 +170,25 @@ static char *default_value(const struct plan_view *view, const struct npi_settin
     return npi_text_format("%s", setting->default_text + 2);
 }
 
+/* The granularity of shards, which a list of them sets aside. */
+static bool is_set_aside(const struct plan_view *view, const struct npi_setting *setting)
+{
+    return setting->said < 0 && setting->offset == offsetof(struct numapool_config, shards) &&
+           view->plan->shards_by < 0 && view->layers->shard_list.count > 0;
+}
+
+const struct layers_said *plan_setting_said(const struct plan_view *view,
+                                            const struct npi_setting *setting)
+{
+    return is_set_aside(view, setting) ? &view->layers->shard_list
+                                       : &view->layers->said[setting - npi_settings];
+}
+
 char *plan_setting_value(const struct plan_view *view, const struct npi_setting *setting)
 {
     bool no_memory;
+    if (is_set_aside(view, setting))
+        return npi_text_format("one by one");
     const struct layers_said *said = &view->layers->said[setting - npi_settings];
     char *value = said->count > 0 ? npi_setting_text(setting, view->config, &no_memory) : NULL;
     return value != NULL ? value : default_value(view, setting);
@@ -188,9 +204,11 @@ static const char *plain(const char *where)
 char *plan_setting_source(const struct plan_view *view, const struct npi_setting *setting)
 {
     const struct layers *layers = view->layers;
-    const struct layers_said *said = &layers->said[setting - npi_settings];
+    const struct layers_said *said = plan_setting_said(view, setting);
     struct npi_text text = {0};
     bool no_memory = false;
+    if (is_set_aside(view, setting))
+        return npi_text_format("%s", plain(said->where[said->count - 1]));
     if (said->count == 0) {
         npi_text_add(&text, "built-in");
         char *value = plan_setting_value(view, setting);

@@ -172,7 +172,12 @@ def test_explain():
     # Shards one by one set the granularity aside, until something later says it again.
     text = run("plan", first, third, "--explain").stdout
     assert re.search(r"(?m)^shards +one by one +third.conf:2$", text), text
-    assert plan(first, third)["pool"]["shards_by"] == "list"
+    page = plan(first, third)
+    assert page["pool"]["shards_by"] == "list"
+    found = setting(page, "shards")
+    assert (found["value"], found["layer"], found["said_by"]) == ("one by one", "file", ["third.conf:2"]), found
+    found = setting(plan(first, third, "--shards", "single"), "shards")
+    assert (found["value"], found["layer"]) == ('"single"', "option"), found
     assert plan(first, third, "--shards", "single")["pool"]["shards_by"] == "single"
 
     # Nothing said at all.
