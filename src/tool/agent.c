@@ -107,14 +107,10 @@ static error_t parse(int key, char *text, struct argp_state *state)
         a->target.pool = text;
         return 0;
     case 'i':
-        if (!watch_parse_seconds(text, &a->interval_s)) {
-            argp_error(state, "--interval is seconds from 0.01 to 86400, not '%s'", text);
-        }
+        watch_parse_seconds("--interval", text, &a->interval_s, state);
         return 0;
     case KEY_SMOOTH:
-        if (!watch_parse_seconds(text, &a->smooth_s)) {
-            argp_error(state, "--smooth is seconds from 0.01 to 86400, not '%s'", text);
-        }
+        watch_parse_seconds("--smooth", text, &a->smooth_s, state);
         return 0;
     case KEY_LEAST:
         a->least = parse_number(text, 100, "--min is a percentage", state);

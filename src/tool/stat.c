@@ -14,7 +14,7 @@
 #define AGAIN_NS UINT64_C(1000000000)
 
 struct arguments {
-    const char *pid;
+    char *pid;
     double interval_s; /* 0 = once */
     unsigned long count;
     bool json, prometheus;
@@ -33,9 +33,7 @@ static error_t parse(int key, char *text, struct argp_state *state)
     char *end = NULL;
     switch (key) {
     case 'i':
-        if (!watch_parse_seconds(text, &a->interval_s)) {
-            argp_error(state, "--interval is seconds from 0.01 to 86400, not '%s'", text);
-        }
+        watch_parse_seconds("--interval", text, &a->interval_s, state);
         return 0;
     case 'n':
         a->count = strtoul(text, &end, 10);
@@ -50,10 +48,7 @@ static error_t parse(int key, char *text, struct argp_state *state)
         a->prometheus = true;
         return 0;
     case ARGP_KEY_ARG:
-        if (a->pid != NULL) {
-            argp_error(state, "one process at a time: '%s' is too many", text);
-        }
-        a->pid = text;
+        watch_parse_pid(&a->pid, text, state);
         return 0;
     case ARGP_KEY_END:
         if (a->prometheus && (a->json || a->interval_s > 0.0 || a->count != 0)) {

@@ -32,18 +32,13 @@ static error_t parse(int key, char *text, struct argp_state *state)
     struct arguments *a = state->input;
     switch (key) {
     case 'i':
-        if (!watch_parse_seconds(text, &a->interval_s)) {
-            argp_error(state, "--interval is seconds from 0.01 to 86400, not '%s'", text);
-        }
+        watch_parse_seconds("--interval", text, &a->interval_s, state);
         return 0;
     case '1':
         a->once = true;
         return 0;
     case ARGP_KEY_ARG:
-        if (a->pid != NULL) {
-            argp_error(state, "one process at a time: '%s' is too many", text);
-        }
-        a->pid = text;
+        watch_parse_pid(&a->pid, text, state);
         return 0;
     default:
         return ARGP_ERR_UNKNOWN;

@@ -104,15 +104,23 @@ int watch_open(struct page_process *process, const char *pid)
     return result == PAGE_NO_PROCESS || result == PAGE_DENIED ? TOOL_USAGE : TOOL_FAILED;
 }
 
-bool watch_parse_seconds(const char *text, double *seconds)
+void watch_parse_seconds(const char *option, const char *text, double *seconds,
+                         struct argp_state *state)
 {
     char *end = NULL;
     double value = strtod(text, &end);
     if (end == text || *end != '\0' || !(value >= 0.01 && value <= 86400.0)) {
-        return false;
+        argp_error(state, "%s is seconds from 0.01 to 86400, not '%s'", option, text);
     }
     *seconds = value;
-    return true;
+}
+
+void watch_parse_pid(char **pid, char *text, struct argp_state *state)
+{
+    if (*pid != NULL) {
+        argp_error(state, "one process at a time: '%s' is too many", text);
+    }
+    *pid = text;
 }
 
 void watch_pause(uint64_t *next_ns, double seconds)

@@ -7,6 +7,7 @@
 
 #include "tool/page_reader.h"
 
+#include <argp.h>
 #include <time.h>
 
 /* The clock of the pages. */
@@ -29,8 +30,12 @@ void watch_list(const struct page_found *found, size_t count);
 /* Why a process or its page cannot be looked at; `version` only for PAGE_NEWER. */
 void watch_complain(enum page_result result, long pid, uint32_t version);
 
-/* A positive number of seconds, 0.01 to a day; false: it is none. */
-bool watch_parse_seconds(const char *text, double *seconds);
+/* The value of an option: seconds from 0.01 to a day. `option` is its name in the complaint. */
+void watch_parse_seconds(const char *option, const char *text, double *seconds,
+                         struct argp_state *state);
+
+/* The one process of an argument. */
+void watch_parse_pid(char **pid, char *text, struct argp_state *state);
 
 /* Waits until the next multiple of `seconds` after *next_ns, and moves it; the first time it is 0. */
 void watch_pause(uint64_t *next_ns, double seconds);

@@ -111,8 +111,8 @@ def test_lstopo():
 
     # Who ignores the end of children hands that on to us.
     os.unlink(old)
-    subprocess.run([program, "plan", "--machine", FOUR, "--svg", old], check=True, capture_output=True, timeout=100, cwd=work,
-                   env={**clean(), "PATH": work + ":" + os.environ["PATH"]},
+    subprocess.run([program, "plan", "--machine", FOUR, "--svg", old], check=True, capture_output=True, timeout=100,
+                   cwd=work, env={**clean(), "PATH": work + ":" + os.environ["PATH"]},
                    preexec_fn=lambda: signal.signal(signal.SIGCHLD, signal.SIG_IGN))
     with open(old, encoding="utf-8") as f:
         assert f.read() == "drawn\n"
