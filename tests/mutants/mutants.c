@@ -13,7 +13,8 @@
 #include <time.h>
 #include <unistd.h>
 
-#define SECONDS_MAX 300 /* a finder that takes longer has not found it */
+#define SECONDS_MAX                                                                                \
+    1800 /* a finder that takes longer has not found it; the slow ones take minutes */
 #define OUTPUT_BYTES 65536
 #define SLOW "slow "
 

@@ -217,6 +217,7 @@ def states():
     """Drains, has drained, is gone, was killed; each is said once."""
     pools = Pools(f"create 0 web {MACHINE}")
     agent = Agent("--pid", pools.pid)
+    agent.says("up ready 100%")
     pools.tell("drain 0")
     is_(agent.ask(), "up drain")
     assert once("--pid", pools.pid, expect=1).stdout == "up drain\n"
