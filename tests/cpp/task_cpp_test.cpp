@@ -163,19 +163,6 @@ static void beyond_records()
     CHECK(pool.stats().bytes_in_use == 0);
 }
 
-/* A large one that the byte budget has no room for is refused, and stays. */
-static void no_room_for_large()
-{
-    numapool::config settings = check::one_worker(8);
-    settings.memory_bytes(1u << 20);
-    numapool::pool pool(settings);
-    std::atomic<int> good{0};
-    auto large = std::make_unique<sized<(2u << 20), 1>>(&good, (unsigned char)((2u << 20) % 251));
-    CHECK(pool.submit(std::move(*large)) == numapool::errc::full);
-    (*large)();
-    CHECK(good == 1 && !pool.drain());
-}
-
 /* -------------------------------------------------------------------------------- dropped */
 
 static void dropped()
@@ -464,7 +451,6 @@ int main()
     CASE(copied);
     CASE(sizes);
     CASE(beyond_records);
-    CASE(no_room_for_large);
     CASE(dropped);
     CASE(dropped_by_end);
     CASE(exceptions_of_group);

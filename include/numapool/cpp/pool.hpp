@@ -100,28 +100,28 @@ class pool
      * Heap     never. Up to 48 bytes, aligned to 16, lie in memory made with the pool, larger ones in
      *          memory of numapool_alloc(), which memory_bytes bounds
      * Throws   nothing, but what copying an lvalue throws
-     * Returns  as numapool_submit_task(); errc::full also when there is no memory for a larger one
+     * Returns  as numapool_submit_task(); errc::full also when there is no memory for a larger one, which
+     *          refused_bytes counts
      */
     template <class F>
     [[nodiscard]] std::error_code
     submit(F &&f, const task_options &options = {}) noexcept(detail::is_kept_by_noexcept<F>)
     {
         return detail::submit(state_, loose(), nullptr, std::forward<F>(f), options,
-                              [](numapool *to, const struct numapool_task *task) noexcept {
-                                  return numapool_submit_task(to, task);
-                              });
+                              detail::at_once{});
     }
 
-    /** The same, where that says full or shed again and again until the timeout: numapool_submit_wait(). */
+    /**
+     * The same, where that says full or shed again and again until the timeout: numapool_submit_wait().
+     * Waits likewise until a larger callable finds memory.
+     */
     template <class F>
     [[nodiscard]] std::error_code
     submit_wait(F &&f, nanoseconds timeout = forever,
                 const task_options &options = {}) noexcept(detail::is_kept_by_noexcept<F>)
     {
         return detail::submit(state_, loose(), nullptr, std::forward<F>(f), options,
-                              [timeout](numapool *to, const struct numapool_task *task) noexcept {
-                                  return numapool_submit_wait(to, task, detail::ns_of(timeout));
-                              });
+                              detail::patiently{detail::ns_of(timeout)});
     }
 
     /** numapool_retry_after_ns(). */
@@ -323,9 +323,7 @@ class group
     submit(F &&f, const task_options &options = {}) noexcept(detail::is_kept_by_noexcept<F>)
     {
         return detail::submit(state(), outcome_, handle_, std::forward<F>(f), options,
-                              [](numapool *to, const struct numapool_task *task) noexcept {
-                                  return numapool_submit_task(to, task);
-                              });
+                              detail::at_once{});
     }
 
     /** As pool::submit_wait(), as a member. */
@@ -335,9 +333,7 @@ class group
                 const task_options &options = {}) noexcept(detail::is_kept_by_noexcept<F>)
     {
         return detail::submit(state(), outcome_, handle_, std::forward<F>(f), options,
-                              [timeout](numapool *to, const struct numapool_task *task) noexcept {
-                                  return numapool_submit_wait(to, task, detail::ns_of(timeout));
-                              });
+                              detail::patiently{detail::ns_of(timeout)});
     }
 
     /**

@@ -8,6 +8,7 @@
 #include <numapool/cpp/config.hpp>
 #include <numapool/cpp/record.hpp>
 
+#include <algorithm>
 #include <chrono>
 #include <cstring>
 #include <memory>
@@ -267,13 +268,79 @@ template <class F> void hand_back(F &to, F &from) noexcept
     }
 }
 
+/* How a struct numapool_task is handed in: by one try, or by as many as the time is for. */
+struct at_once {
+    int operator()(numapool *to, const struct numapool_task *task) const noexcept
+    {
+        return numapool_submit_task(to, task);
+    }
+};
+struct patiently {
+    std::uint64_t left_ns;
+
+    int operator()(numapool *to, const struct numapool_task *task) const noexcept
+    {
+        return numapool_submit_wait(to, task, left_ns);
+    }
+};
+
 /*
- * Submits one callable by a function of the C interface, which gets a struct numapool_task. Throws only
- * what copying an lvalue throws, and has no effect then.
+ * There was no room for a callable: a task is handed in that asks for more bytes than a pool can have. It is
+ * refused, counted and has its hint as any task whose bytes find no room, and who may not submit here (a
+ * child of fork(), a task that would wait for its own pool, a member of a cancelled group) is told so.
+ */
+template <class Submit>
+int ask_in_vain(pool_state *state, struct numapool_task task, const Submit &call) noexcept
+{
+    task.run = [](void *) {};
+    task.bytes = SIZE_MAX;
+    return call(state->handle, &task);
+}
+
+template <class Box>
+record *take_later(pool_state *state, outcome *, const struct numapool_task &task,
+                   const at_once &call, int &why) noexcept
+{
+    why = ask_in_vain(state, task, call);
+    return nullptr;
+}
+
+/* Nobody is woken when memory comes back: looks again in the steps of numapool_submit_wait(). */
+template <class Box>
+record *take_later(pool_state *state, outcome *owner, const struct numapool_task &task,
+                   patiently &call, int &why) noexcept
+{
+    using clock = std::chrono::steady_clock;
+    constexpr std::uint64_t step_ns_max = 2000000;
+    std::uint64_t step_ns = 50000;
+    clock::time_point before = clock::now();
+    for (;;) {
+        why = ask_in_vain(state, task, patiently{std::min(step_ns, call.left_ns)});
+        if (why != NUMAPOOL_E_TIMEDOUT) {
+            return nullptr;
+        }
+        clock::time_point now = clock::now();
+        std::uint64_t waited_ns = ns_of(std::chrono::duration_cast<nanoseconds>(now - before));
+        before = now;
+        bool over = call.left_ns != UINT64_MAX && waited_ns >= call.left_ns;
+        if (call.left_ns != UINT64_MAX) {
+            call.left_ns = over ? 1 : call.left_ns - waited_ns; /* 0 would ask for another code */
+        }
+        record *box = Box::take(state, owner);
+        if (box != nullptr || over) {
+            return box;
+        }
+        step_ns = std::min(step_ns * 2, step_ns_max);
+    }
+}
+
+/*
+ * Submits one callable, at_once or patiently. Throws only what copying an lvalue throws, and has no effect
+ * then.
  */
 template <class F, class Submit>
 std::error_code submit(pool_state *state, outcome *owner, numapool_group *group, F &&f,
-                       const task_options &options, Submit &&call) noexcept(is_kept_by_noexcept<F>)
+                       const task_options &options, Submit call) noexcept(is_kept_by_noexcept<F>)
 {
     using callable = std::decay_t<F>;
     constexpr bool is_moved = !std::is_lvalue_reference_v<F> && !std::is_const_v<F>;
@@ -299,9 +366,14 @@ std::error_code submit(pool_state *state, outcome *owner, numapool_group *group,
         }
     }
     using box_of = boxed<callable>;
+    task.group = group;
     record *box = box_of::take(state, owner);
+    int result = NUMAPOOL_E_FULL;
     if (box == nullptr) {
-        return errc::full;
+        box = take_later<box_of>(state, owner, task, call, result);
+    }
+    if (box == nullptr) {
+        return code_of(result);
     }
 #if NUMAPOOL_CPP_EXCEPTIONS
     if constexpr (!std::is_nothrow_constructible_v<callable, F &&>) {
@@ -319,8 +391,7 @@ std::error_code submit(pool_state *state, outcome *owner, numapool_group *group,
     task.run = box_of::run;
     task.arg = box;
     task.drop = box_of::drop;
-    task.group = group;
-    int result = call(state->handle, &task);
+    result = call(state->handle, &task);
     if (result != NUMAPOOL_OK) {
         if constexpr (is_moved) {
             hand_back(f, box_of::callable(box));
