@@ -173,24 +173,6 @@ class slab
                                                       std::memory_order_release);
     }
 
-    /* Approximate while tasks come and go. */
-    std::size_t free_count() const noexcept
-    {
-        std::size_t all = 0;
-        for (std::size_t i = 0; i < count_; i++) {
-            std::uint64_t free = words_[i].free.load(std::memory_order_relaxed);
-            for (; free != 0; free &= free - 1) {
-                all++;
-            }
-        }
-        return all;
-    }
-
-    std::size_t capacity() const noexcept
-    {
-        return count_ * per_block;
-    }
-
   private:
     static constexpr std::size_t per_block = 64;
     static constexpr std::size_t page = per_block * sizeof(record);
