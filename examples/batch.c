@@ -57,7 +57,8 @@ struct job {
     struct item window[WINDOW];
     uint64_t handed_in;
     uint64_t printed;
-    uint64_t failed;
+    uint64_t done;
+    uint64_t failed; /* also for what never became an item */
     uint64_t cancelled;
 };
 
@@ -98,9 +99,10 @@ static int checksum(struct item *item, unsigned char *buffer)
 {
     numapool_block_begin(); /* opening and reading may wait for a disk */
     int fd = open(item->name, O_RDONLY | O_CLOEXEC);
+    int why = errno; /* block_end may wait, and calls the kernel for it */
     numapool_block_end();
     if (fd < 0) {
-        item->sys_errno = errno;
+        item->sys_errno = why;
         return FAILED;
     }
     uint32_t crc = 0;
@@ -108,7 +110,7 @@ static int checksum(struct item *item, unsigned char *buffer)
     while (status == WAITING) {
         numapool_block_begin();
         ssize_t got = read(fd, buffer, CHUNK);
-        int why = errno;
+        why = errno;
         numapool_block_end();
         if (numapool_cancelled()) {
             status = CANCELLED;
@@ -268,22 +270,28 @@ static void *show_progress(void *arg)
 
 /* -------------------------------------------------------------------------------- results */
 
+static void fail(const char *what, const char *why)
+{
+    job.failed++;
+    (void)fprintf(stderr, "%sbatch: %s: %s\n", on_terminal ? "\r\033[K" : "", what, why);
+}
+
 static void print_item(struct item *item, int status)
 {
     static uint64_t expected = UINT64_MAX;
     if (status == CANCELLED) {
         job.cancelled++;
     } else if (status == FAILED) {
-        job.failed++;
-        (void)fprintf(stderr, "%sbatch: %s: %s\n", on_terminal ? "\r\033[K" : "",
-                      item->name != NULL ? item->name : "item", strerror(item->sys_errno));
+        fail(item->name != NULL ? item->name : "item", strerror(item->sys_errno));
     } else if (item->name != NULL) {
         if (on_terminal && isatty(STDOUT_FILENO)) {
             (void)fputs("\r\033[K", stderr); /* the progress line stands where this one begins */
         }
         printf("%" PRIu64 " %" PRIu64 " %s\n", item->value, item->bytes, item->name);
+        job.done++;
     } else if (expected == UINT64_MAX || expected == item->value) {
         expected = item->value;
+        job.done++;
     } else {
         job.failed++;
         (void)fprintf(stderr, "batch: one item counts %" PRIu64 " primes, another %" PRIu64 "\n",
@@ -332,11 +340,17 @@ static bool next_item(char **name)
             return false;
         }
         *name = strdup(job.names[job.handed_in]);
+        if (*name == NULL) {
+            fail(job.names[job.handed_in], strerror(ENOMEM));
+        }
         return *name != NULL;
     }
     size_t size = 0;
     ssize_t length = getdelim(name, &size, '\0', stdin);
     if (length <= 0) {
+        if (!feof(stdin) && !interrupted) {
+            fail("standard input", strerror(errno)); /* or no memory for a name */
+        }
         free(*name);
         *name = NULL;
         return false;
@@ -356,17 +370,24 @@ static bool hand_in(char *name)
                                  .group = job.group,
                                  .bytes = name != NULL ? CHUNK : job.size};
     int result = NUMAPOOL_E_TIMEDOUT;
+    bool alone = false;
     while (result == NUMAPOOL_E_TIMEDOUT && !interrupted) {
         result = numapool_submit_wait(job.pool, &task, 100 * MS);
         print_finished(0);
+        if (result == NUMAPOOL_E_TIMEDOUT && alone) {
+            result = numapool_submit_wait(job.pool, &task, 0); /* it would wait for ever: say why */
+        }
+        alone = numapool_group_wait(job.group, 0) == NUMAPOOL_OK; /* nobody's end will make room */
     }
     if (result == NUMAPOOL_OK) {
         job.handed_in++;
         return true;
     }
     if (!interrupted) {
-        (void)fprintf(stderr, "batch: %s\n", numapool_strerror(result));
-        job.failed++;
+        char what[64];
+        (void)snprintf(what, sizeof what, "an item of %zu bytes", task.bytes);
+        fail(what,
+             result == NUMAPOOL_E_FULL ? "more than the pool's memory" : numapool_strerror(result));
     }
     free(name);
     return false;
@@ -450,6 +471,9 @@ static bool make_pool(void)
     }
     if (job.workers > 0) {
         config.workers_max = job.workers;
+        if (config.workers_min > job.workers) {
+            config.workers_min = job.workers;
+        }
     }
     if (result == NUMAPOOL_OK) {
         result = numapool_create(&job.pool, &config, &error);
@@ -502,14 +526,16 @@ int main(int argc, char **argv)
         (void)pthread_mutex_unlock(&lock);
         (void)pthread_join(progress, NULL);
     }
-    uint64_t done = job.printed - job.cancelled - job.failed;
+    if (fflush(stdout) != 0 || ferror(stdout)) {
+        fail("standard output", "not all of it could be written");
+    }
     if (!job.quiet) {
         uint64_t bytes = atomic_load(&bytes_done);
         (void)fprintf(stderr,
                       "%s%" PRIu64 " done, %" PRIu64 " failed, %" PRIu64
                       " cancelled in %.2f s: %.0f items/s",
-                      on_terminal ? "\r\033[K" : "", done, job.failed, job.cancelled, seconds,
-                      (double)done / seconds);
+                      on_terminal ? "\r\033[K" : "", job.done, job.failed, job.cancelled, seconds,
+                      (double)job.done / seconds);
         if (bytes > 0) {
             (void)fprintf(stderr, ", %.1f MB/s", (double)bytes / 1e6 / seconds);
         }

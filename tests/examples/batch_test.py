@@ -53,6 +53,33 @@ def test_files():
         assert run("-0", given=b"")[0] == ""
 
 
+def test_wrong():
+    """What cannot be read, written or done at all is said, and the exit status is 1."""
+    with tempfile.TemporaryDirectory(prefix="batch_test.") as folder:
+        name = os.path.join(folder, "file")
+        with open(name, "wb") as file:
+            file.write(b"x" * 1000)
+        with open("/dev/full", "wb") as full:
+            result = subprocess.run([program, name], stdout=full, stderr=subprocess.PIPE, timeout=100)
+        assert result.returncode == 1 and b"batch: standard output: " in result.stderr, result
+        given = os.open(folder, os.O_RDONLY)
+        result = subprocess.run([program, "-0"], stdin=given, capture_output=True, timeout=100)
+        os.close(given)
+        assert result.returncode == 1 and b"batch: standard input: Is a directory\n" in result.stderr, result
+        # A file takes 256 kB. What never fits is no reason to wait.
+        os.environ["NUMAPOOL_MEMORY"] = "128KiB"
+        out, err = run(name, name, expect=1)
+        assert out == "" and summary(err) == (0, 1, 0), (out, err)
+        assert "batch: an item of 262144 bytes: more than the pool's memory\n" in err, err
+        del os.environ["NUMAPOOL_MEMORY"]
+        # Fewer workers than a file keeps alive.
+        config = os.path.join(folder, "numapool.conf")
+        with open(config, "w", encoding="ascii") as file:
+            file.write("version = 1;\npool: { workers_min = 3; workers_max = 4; };\n")
+        out, err = run("--items", "5", "--size", "3", "--config", config, "--workers", "1")
+        assert out == "1 primes below 3\n" and summary(err) == (5, 0, 0), (out, err)
+
+
 def test_items():
     for size, count in [(1, 0), (2, 0), (3, 1), (10, 4), (100, 25), (200000, 17984)]:
         out, err = run("--items", "30", "--size", str(size), "--workers", "3")
