@@ -45,11 +45,11 @@ struct http_counts {
     _Atomic uint64_t unavailable; /* 503 */
     _Atomic uint64_t aborted;     /* the client went away before it had its whole answer */
     _Atomic uint64_t refused[HTTP_RESULTS]; /* 503 by -result of numapool_submit_task() */
-    _Atomic uint64_t dropped;               /* 503: accepted, but not run or not to its end */
-    _Atomic uint64_t accepted;              /* by the pool */
-    _Atomic uint64_t run;                   /* tasks that ran to their end */
-    _Atomic uint64_t connections;           /* accepted, ever */
-    _Atomic uint64_t open;                  /* now */
+    _Atomic uint64_t dropped;     /* accepted, but not run (503) or not to its end (500, 504) */
+    _Atomic uint64_t accepted;    /* by the pool */
+    _Atomic uint64_t run;         /* tasks that ran to their end */
+    _Atomic uint64_t connections; /* accepted, ever */
+    _Atomic uint64_t open;        /* now */
 };
 
 struct http_server {

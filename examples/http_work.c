@@ -61,6 +61,8 @@ const char *http_status_text(int status)
         return "Internal Server Error";
     case 503:
         return "Service Unavailable";
+    case 504:
+        return "Gateway Timeout";
     case 505:
         return "HTTP Version Not Supported";
     default:
@@ -146,6 +148,7 @@ static const char *reason(int result)
     }
 }
 
+/* Nothing was done for it: it may be sent again, here or to another server, whatever it asks for. */
 static void answer_unavailable(struct http_answer *answer, const char *what, int result,
                                uint64_t again_ns)
 {
@@ -156,6 +159,13 @@ static void answer_unavailable(struct http_answer *answer, const char *what, int
     if (answer->retry_after_s == 0) {
         answer->retry_after_s = 1;
     }
+}
+
+/* It had begun, and part of it may be done: no 503, which load balancers send to the next server. */
+static void answer_not_finished(struct http_answer *answer, int result)
+{
+    http_answer_text(answer, result == NUMAPOOL_E_DEADLINE ? 504 : 500, "not finished: %s: %s\n",
+                     reason(result), numapool_strerror(result));
 }
 
 /* --------------------------------------------------------------------------------- the task */
@@ -212,10 +222,9 @@ static void serve(void *arg)
     if (numapool_cancelled()) {
         /* A group that was cancelled, else the deadline: nobody waits for this answer any more. */
         add(&counts->dropped);
-        answer_unavailable(&request->answer, "not finished",
-                           atomic_load(&request->server->draining) ? NUMAPOOL_E_CANCELLED
-                                                                   : NUMAPOOL_E_DEADLINE,
-                           0);
+        answer_not_finished(&request->answer, atomic_load(&request->server->draining)
+                                                  ? NUMAPOOL_E_CANCELLED
+                                                  : NUMAPOOL_E_DEADLINE);
     } else if (wrong > 0) {
         http_answer_text(&request->answer, 500, "%zu pages changed while the task slept\n", wrong);
     } else {
