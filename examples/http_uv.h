@@ -76,7 +76,7 @@ struct connection {
 void connection_add(struct acceptor *acceptor, int fd);
 /* Sends the answer that its task has made. */
 void connection_answer(struct connection *connection);
-/* For a connection that is IDLE when the server ends. */
+/* For a connection that is IDLE when the server ends, or becomes so afterwards. */
 void connection_end(struct connection *connection);
 /* Ends connections that are overdue, or all without a task. */
 void connections_sweep(struct acceptor *acceptor, bool all);

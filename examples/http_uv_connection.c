@@ -86,11 +86,17 @@ static void finish_answer(struct connection *connection, bool written)
     http_count(&connection->request, written);
     http_answer_fini(&connection->request.answer);
     connection->served = true;
+    if (connection->state == CLOSED) {
+        return; /* overdue, and closed in the moment in which the last of it was written */
+    }
     if (!written) {
         close_connection(connection);
     } else if (connection->keep_alive) {
         connection->state = IDLE;
         set_deadline(connection, timeout_ms(connection));
+        if (connection->acceptor->stage >= STOP) {
+            connection_end(connection); /* the answer was begun before the end */
+        }
     } else {
         linger(connection);
     }
@@ -110,17 +116,20 @@ static void send_answer(struct connection *connection)
     if (atomic_load_explicit(&acceptor->server->draining, memory_order_relaxed)) {
         connection->keep_alive = false;
     }
+    const char *kept = connection->keep_alive ? "" : "Connection: close\r\n";
+    if (connection->keep_alive && connection->parser.http_minor == 0) {
+        kept = "Connection: keep-alive\r\n"; /* else a client of HTTP/1.0 takes it for closed */
+    }
     char retry[40] = "";
     if (answer->retry_after_s > 0) {
         (void)snprintf(retry, sizeof retry, "Retry-After: %u\r\n", answer->retry_after_s);
     }
-    int length =
-        snprintf(connection->header, sizeof connection->header,
-                 "HTTP/1.1 %d %s\r\nDate: %s\r\nContent-Type: %s\r\n"
-                 "Content-Length: %zu\r\n%s%s%s\r\n",
-                 answer->status, http_status_text(answer->status), http_date(), answer->type,
-                 answer->body_bytes, retry, answer->status == 405 ? "Allow: GET, HEAD\r\n" : "",
-                 connection->keep_alive ? "" : "Connection: close\r\n");
+    int length = snprintf(connection->header, sizeof connection->header,
+                          "HTTP/1.1 %d %s\r\nDate: %s\r\nContent-Type: %s\r\n"
+                          "Content-Length: %zu\r\n%s%s%s\r\n",
+                          answer->status, http_status_text(answer->status), http_date(),
+                          answer->type, answer->body_bytes, retry,
+                          answer->status == 405 ? "Allow: GET, HEAD\r\n" : "", kept);
     uv_buf_t buffers[2] = {
         uv_buf_init(connection->header, (unsigned)length),
         uv_buf_init(answer->body, connection->head ? 0 : (unsigned)answer->body_bytes)};

@@ -47,6 +47,14 @@ def wait_until(condition, what, seconds=60):
         time.sleep(0.01)
 
 
+def refuses_connections(server):
+    try:
+        server.connect().close()
+        return False
+    except ConnectionRefusedError:
+        return True
+
+
 def check_503(answer, reasons=("full", "shed")):
     status, fields, body = answer
     assert status == 503, answer
@@ -111,12 +119,17 @@ def test_answers():
         old = Wire(server)
         old.send("GET /healthz HTTP/1.0\r\n\r\n")
         assert old.answer()[0] == 200 and old.answer() is None
+        old = Wire(server)
+        for _ in range(2):
+            old.send("GET /healthz HTTP/1.0\r\nConnection: keep-alive\r\n\r\n")
+            answer = old.answer()
+            assert answer[0] == 200 and answer[1]["connection"].lower() == "keep-alive", answer
         status, fields, body = server.get("/metrics")
         assert status == 200 and fields["Content-Type"].startswith("text/plain; version=0.0.4")
         account = server.stop()
     good = sum(status == 200 for _, status, _ in expected)
-    assert account["requests"] == len(expected) + 55, account
-    assert account["status_200"] == good + 54, account
+    assert account["requests"] == len(expected) + 57, account
+    assert account["status_200"] == good + 56, account
     assert account["status_other"] == len(expected) - good + 1, account
     assert account["accepted"] == account["run"] == 3 + 1 + 1 + 50, account
 
@@ -271,14 +284,7 @@ def test_hurry():
         wait_until(lambda: server.metric("numapool_submitted_total") == 6, "all are accepted")
         server.terminate()
 
-        def closed():
-            try:
-                server.connect().close()
-                return False
-            except ConnectionRefusedError:
-                return True
-
-        wait_until(closed, "it has begun to end")
+        wait_until(lambda: refuses_connections(server), "it has begun to end")
         server.terminate()
         told = [check_not_served(wire.answer(), "cancelled") for wire in busy]
         account = server.finish(complain=True)
@@ -299,6 +305,33 @@ def test_deadline():
     assert account["dropped"] + account["deadline"] == 8, account
     assert account["status_503"] == 8 - told.count("not finished") == 8 - account["status_other"], account
     assert account["run"] == 0, account
+
+
+def test_last_answer():
+    """A connection whose answer is on its way when the end begins, and does not say so, ends with it."""
+    with Server(program, "--timeout", "600", "--grace", "0") as server:
+        wire, asked, polls = Wire(server), 0, 0
+
+        def unanswered():
+            """How many of those asked for; None: not all of them are read."""
+            nonlocal polls
+            polls += 1
+            body = server.get("/metrics")[2]
+            requests, answers = (sum(map(int, re.findall(rf"^http_{name}_total\S* (\d+)$", body, re.M)))
+                                 for name in ("requests", "answers"))
+            return requests - 1 - answers if requests == asked + polls else None
+
+        while unanswered() != 1:  # until nothing more fits between server and client
+            if unanswered() == 0:
+                wire.send("GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n")
+                asked += 1
+        server.terminate()
+        wait_until(lambda: refuses_connections(server), "it has begun to end")
+        for _ in range(asked):
+            status, fields, _ = wire.answer()
+            assert status == 200 and "connection" not in fields, fields
+        assert wire.answer() is None
+        assert server.finish()["aborted"] == 0
 
 
 def test_hostile():
