@@ -25,7 +25,8 @@
 #include <unistd.h>
 
 #define CONNECTION_BYTES ((size_t)16 << 10) /* bounds the head of a request */
-#define HURRY_MS 1000                       /* for the last answers after a second signal */
+#define SWALLOW_BYTES (1 << 20) /* of a body that is too long, before the connection is closed */
+#define HURRY_MS 1000           /* for the last answers after a second signal */
 
 /* What a connection is doing, as far as the end of the server wants to know. */
 struct connection {
@@ -125,6 +126,14 @@ static void task_done(struct http_request *common)
     meet((struct request *)common);
 }
 
+/* The length that the head tells, 0 if it tells none; the daemon has refused what is no number. */
+static unsigned long long told_bytes(struct MHD_Connection *connection)
+{
+    const char *text =
+        MHD_lookup_connection_value(connection, MHD_HEADER_KIND, MHD_HTTP_HEADER_CONTENT_LENGTH);
+    return text != NULL ? strtoull(text, NULL, 10) : 0;
+}
+
 static enum MHD_Result send_answer(struct request *request)
 {
     struct http_answer *answer = &request->common.answer;
@@ -160,7 +169,6 @@ static enum MHD_Result on_request(void *arg, struct MHD_Connection *connection, 
 {
     struct acceptor *acceptor = arg;
     struct request *request = *context;
-    (void)connection;
     (void)url;
     (void)version;
     (void)upload;
@@ -182,12 +190,20 @@ static enum MHD_Result on_request(void *arg, struct MHD_Connection *connection, 
             http_answer_text(&request->common.answer, 414, "a target of more than 1024 bytes\n");
             return send_answer(request);
         }
+        if (told_bytes(connection) > HTTP_BODY_MAX) {
+            http_answer_text(&request->common.answer, 413, "a body of more than 64 kB\n");
+            return send_answer(request);
+        }
         return MHD_YES;
     case READ:
-        if (*upload_bytes > 0) {
+        if (*upload_bytes > 0) { /* in the middle of a body there cannot be an answer */
             request->body_bytes += *upload_bytes;
             *upload_bytes = 0;
-            return request->body_bytes <= HTTP_BODY_MAX ? MHD_YES : MHD_NO;
+            return request->body_bytes <= SWALLOW_BYTES ? MHD_YES : MHD_NO;
+        }
+        if (request->body_bytes > HTTP_BODY_MAX) {
+            http_answer_text(&request->common.answer, 413, "a body of more than 64 kB\n");
+            return send_answer(request);
         }
         if (!http_route(&request->common, request->target)) {
             return send_answer(request);
