@@ -129,6 +129,7 @@ static bool make_pool(struct http_server *server)
     if (options->queue_tasks > 0) {
         config.queue_tasks = options->queue_tasks;
     }
+    server->memory_bytes = config.memory_bytes;
     int result = numapool_create(&server->pool, &config, &error);
     numapool_config_fini(&config);
     if (result != NUMAPOOL_OK) {

@@ -57,6 +57,7 @@ struct http_server {
     struct http_options options;
     numapool *pool;
     numapool_group *group; /* all requests: what a drain that takes too long cancels */
+    uint64_t memory_bytes; /* of the pool, as it was set; 0 = by default, which is not asked for */
     _Atomic bool draining;
     struct http_counts counts;
 };

@@ -294,13 +294,20 @@ static bool read_number(struct http_answer *answer, const char *name, const char
     return true;
 }
 
+/* More than all of the pool's memory would be refused for ever with "retry". */
+static unsigned long kb_max(const struct http_server *server)
+{
+    uint64_t kb = server->memory_bytes / 1024;
+    return kb > 0 && kb < KB_MAX ? (unsigned long)kb : KB_MAX;
+}
+
 /* "ms=5&kb=64": each name at most once. */
 static bool read_query(struct http_request *request, const char *query)
 {
-    static const struct {
+    const struct {
         const char *name;
         unsigned long max;
-    } known[] = {{"ms", MS_MAX}, {"cpu_us", CPU_US_MAX}, {"kb", KB_MAX}};
+    } known[] = {{"ms", MS_MAX}, {"cpu_us", CPU_US_MAX}, {"kb", kb_max(request->server)}};
     unsigned long values[3] = {0};
     unsigned seen = 0;
     while (*query != '\0') {

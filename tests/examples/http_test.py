@@ -134,6 +134,15 @@ def test_answers():
     assert account["accepted"] == account["run"] == 3 + 1 + 1 + 50, account
 
 
+    os.environ["NUMAPOOL_MEMORY"] = "1MiB"  # what can never be served is no reason to come again
+    with Server(program) as server:
+        assert server.get("/work?kb=1024")[0] == 200
+        answer = server.get("/work?kb=1025")
+        assert (answer[0], answer[2]) == (400, "kb: 1025 is more than 1024\n"), answer
+        server.stop()
+    del os.environ["NUMAPOOL_MEMORY"]
+
+
 def test_metrics():
     try:
         sys.path.append("/usr/lib/python3/dist-packages")  # Debian's, also for another python3
