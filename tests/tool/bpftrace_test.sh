@@ -38,11 +38,12 @@ for script in "$scripts"/*.bt; do
         exit 1
     fi
     # Every one of them prints numbers of this load.
-    if ! sed 1d "$dir/out" | grep -qE '[0-9]'; then
+    sed 1d "$dir/out" >"$dir/said" # a file: sed would be ended by a grep that has seen enough
+    if ! grep -qE '[0-9]' "$dir/said"; then
         echo "$name saw nothing: $(cat "$dir/out" "$dir/err")"
         exit 1
     fi
-    echo "$name: $(sed 1d "$dir/out" | grep -m1 -E '[0-9]')"
+    echo "$name: $(grep -m1 -E '[0-9]' "$dir/said")"
     tried=$((tried + 1))
 done
 kill -0 "$pid" # the traced program has not suffered
