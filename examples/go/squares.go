@@ -17,10 +17,13 @@ extern void numapoolDrop(uintptr_t handle, int why);
 static void run_go(void *arg) { numapoolRun((uintptr_t)arg); }
 static void drop_go(void *arg, int why) { numapoolDrop((uintptr_t)arg, why); }
 
-static inline int submit_go(numapool *pool, numapool_group *group, uintptr_t handle)
+// The hint is about the thread's own last refusal, and between two calls a goroutine may change threads: one call asks both.
+static inline int submit_go(numapool *pool, numapool_group *group, uintptr_t handle, uint64_t *again_ns)
 {
     struct numapool_task task = {.run = run_go, .drop = drop_go, .arg = (void *)handle, .group = group};
-    return numapool_submit_task(pool, &task);
+    int result = numapool_submit_task(pool, &task);
+    *again_ns = result == NUMAPOOL_E_FULL || result == NUMAPOOL_E_SHED ? numapool_retry_after_ns(pool) : 0;
+    return result;
 }
 
 static inline int create_go(numapool **pool, struct numapool_error *error)
@@ -65,8 +68,14 @@ func New() (*Pool, error) {
 	return &pool, nil
 }
 
-// Close drops what waits, waits for what runs, and frees the pool.
-func (pool *Pool) Close() error { return result(C.numapool_destroy(pool.c)) }
+// Close drops what waits, waits for what runs, and frees the pool. Closing it again does nothing.
+func (pool *Pool) Close() error {
+	err := result(C.numapool_destroy(pool.c))
+	if err == nil {
+		pool.c = nil
+	}
+	return err
+}
 
 // Group makes a group of tasks of the pool.
 func (pool *Pool) Group() (*Group, error) {
@@ -78,7 +87,8 @@ func (pool *Pool) Group() (*Group, error) {
 func (group *Group) Submit(task func()) error {
 	handle := cgo.NewHandle(task)
 	for {
-		code := C.submit_go(group.pool.c, group.c, C.uintptr_t(handle))
+		var again C.uint64_t
+		code := C.submit_go(group.pool.c, group.c, C.uintptr_t(handle), &again)
 		if code == C.NUMAPOOL_OK {
 			return nil // the task deletes the handle, or its drop does
 		}
@@ -86,7 +96,7 @@ func (group *Group) Submit(task func()) error {
 			handle.Delete()
 			return result(code)
 		}
-		time.Sleep(time.Duration(C.numapool_retry_after_ns(group.pool.c)))
+		time.Sleep(time.Duration(again))
 	}
 }
 
@@ -111,6 +121,7 @@ func squares() error {
 	if err != nil {
 		return err
 	}
+	defer pool.Close() // on the way out with an error
 	group, err := pool.Group()
 	if err != nil {
 		return err
@@ -119,6 +130,7 @@ func squares() error {
 	for number := int64(0); number < 1000; number++ {
 		number := number
 		if err := group.Submit(func() { atomic.AddInt64(&total, number*number) }); err != nil {
+			_ = group.Wait() // those before it are members of the group
 			return err
 		}
 	}

@@ -65,28 +65,30 @@ def main():
     pool, group, error = ctypes.c_void_p(), ctypes.c_void_p(), Error()
     if np.numapool_create(ctypes.byref(pool), None, ctypes.byref(error)) != OK:
         sys.exit("no pool: " + error.text.decode())
-    check(np.numapool_group_create(ctypes.byref(group), pool))
-
     total, lock = 0, threading.Lock()
 
-    @RUN  # must stay referenced as long as tasks may call it
+    @RUN  # must stay referenced as long as tasks may call it: until the pool is destroyed
     def square(arg):
         nonlocal total
         with lock:
             total += (arg or 0) ** 2
 
-    for number in range(1000):
-        task = Task(run=square, arg=number, group=group)
-        while (result := np.numapool_submit_task(pool, ctypes.byref(task))) in TRY_LATER:
-            time.sleep(np.numapool_retry_after_ns(pool) / 1e9)
-        check(result)
+    try:
+        check(np.numapool_group_create(ctypes.byref(group), pool))
+        for number in range(1000):
+            task = Task(run=square, arg=number, group=group)
+            while (result := np.numapool_submit_task(pool, ctypes.byref(task))) in TRY_LATER:
+                time.sleep(np.numapool_retry_after_ns(pool) / 1e9)
+            check(result)
 
-    check(np.numapool_group_wait(group, FOREVER))  # ctypes lets other threads run meanwhile
-    stats = Stats(struct_size=ctypes.sizeof(Stats))
-    check(np.numapool_stats(pool, ctypes.byref(stats)))
-    print(f"python: {stats.accepted} accepted, {stats.run} run, sum {total}")
-    check(np.numapool_group_destroy(group))
-    check(np.numapool_destroy(pool))
+        check(np.numapool_group_wait(group, FOREVER))  # ctypes lets other threads run meanwhile
+        stats = Stats(struct_size=ctypes.sizeof(Stats))
+        check(np.numapool_stats(pool, ctypes.byref(stats)))
+        print(f"python: {stats.accepted} accepted, {stats.run} run, sum {total}")
+    finally:  # also after an error or Ctrl-C: what waits is dropped, what runs ends
+        np.numapool_group_destroy(group)
+        result = np.numapool_destroy(pool)
+    check(result)
 
 
 if __name__ == "__main__":
