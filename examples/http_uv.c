@@ -125,6 +125,7 @@ static void on_wake(uv_async_t *wake)
     if (acceptor->stage < STOP && wanted >= STOP) {
         acceptor->stage = STOP;
         stop_accepting(acceptor);
+        (void)sem_post(&acceptor->stopped);
     }
     acceptor->stage = wanted;
     end_if_done(acceptor);
@@ -137,6 +138,7 @@ static bool open_acceptor(struct acceptor *acceptor, struct http_server *server,
     acceptor->index = index;
     acceptor->listener = listener;
     (void)pthread_mutex_init(&acceptor->lock, NULL);
+    (void)sem_init(&acceptor->stopped, 0, 0);
     if (uv_loop_init(&acceptor->loop) != 0) {
         return false;
     }
@@ -191,6 +193,9 @@ int main(int argc, char **argv)
     }
     http_wait_for_end(&server);
     ask(acceptors, count, STOP);
+    for (unsigned i = 0; i < count; i++) {
+        (void)sem_wait(&acceptors[i].stopped); /* else the drain might see no connection yet */
+    }
     http_drain(&server, NULL, NULL);
     ask(acceptors, count, END);
     for (unsigned i = 0; i < count; i++) {

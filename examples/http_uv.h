@@ -11,6 +11,7 @@
 #include <uv.h>
 
 #include <pthread.h>
+#include <semaphore.h>
 
 #define PIPELINE_BYTES 4096
 
@@ -38,6 +39,7 @@ struct acceptor {
     /* Asked under the lock: who reads END may close `wake`, and uv_async_send() is not to meet that. */
     pthread_mutex_t lock;
     enum stage wanted;
+    sem_t stopped; /* posted once all that the kernel had accepted is a connection */
     enum stage stage;
     _Atomic(struct connection *) ready; /* whose tasks have finished, newest first */
     struct connection *connections;     /* all */
