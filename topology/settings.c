@@ -159,7 +159,7 @@ static bool check_text(const struct npi_setting *setting, const char *given, cha
     }
     for (const char *at = given; *at != '\0'; at++) {
         unsigned char c = (unsigned char)*at;
-        if (setting->one_word ? isgraph(c) && c != '/' : c >= 0x20 && c != 0x7f)
+        if (setting->one_word ? c > 0x20 && c < 0x7f && c != '/' : c >= 0x20 && c != 0x7f)
             continue;
         *what = npi_text_format("it has a character that cannot be used here; %s",
                                 setting->one_word ? "letters, digits and signs but \"/\" can"
