@@ -333,8 +333,10 @@ struct numapool_shard_stats shard_stats_of(numapool *pool, size_t shard)
 
 bool at_rest(numapool *pool)
 {
-    struct numapool_stats stats = stats_of(pool);
-    return stats.accepted == stats.run + stats.dropped;
+    /* Counters are read one after the other, so one look may count an end and not the task that was
+       accepted meanwhile. When two agree nothing was accepted between them, and all had ended. */
+    struct numapool_stats first = stats_of(pool), second = stats_of(pool);
+    return first.accepted == first.run + first.dropped && second.accepted == first.accepted;
 }
 
 void finish(numapool *pool)
