@@ -111,20 +111,6 @@ bool npi_forward_has_room(const struct npi_policy_params *params,
            target->guest_tasks < bound_of(target->capacity_tasks, params->guest_permille);
 }
 
-int npi_forward_room(const struct npi_policy_params *params,
-                     const struct npi_forward_target *targets, size_t count)
-{
-    int best = -1;
-    for (size_t i = 0; i < count; i++) {
-        if (!npi_forward_has_room(params, &targets[i]))
-            continue;
-        if (best < 0 || less_per_cpu(targets[i].queued_tasks, targets[i].cpus,
-                                     targets[best].queued_tasks, targets[best].cpus))
-            best = (int)i;
-    }
-    return best;
-}
-
 bool npi_forward_may_steal(const struct npi_policy_params *params,
                            const struct npi_steal_view *view)
 {
@@ -138,23 +124,6 @@ bool npi_forward_may_steal(const struct npi_policy_params *params,
     return waits >
            npi_forward_penalty_ns(params, view->task_cpu_ns, view->distance, view->affinity) +
                (double)params->move_gain_ns_min;
-}
-
-uint32_t npi_forward_steal_batch(const struct npi_policy_params *params, double task_cpu_ns,
-                                 uint32_t queued_tasks, uint32_t free_workers)
-{
-    uint32_t batch = params->steal_batch_tasks;
-    if (task_cpu_ns > 0.0) {
-        double worth = (double)params->steal_batch_ns / task_cpu_ns;
-        if (worth < (double)batch)
-            batch = (uint32_t)worth;
-    }
-    uint32_t half = queued_tasks / 2 + (queued_tasks & 1u);
-    if (batch > half)
-        batch = half;
-    if (batch > free_workers)
-        batch = free_workers;
-    return batch > 0 ? batch : 1;
 }
 
 void npi_forward_gates(const struct npi_policy_params *params, const struct npi_forward_view *view,

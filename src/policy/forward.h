@@ -10,7 +10,7 @@
  * 1. free permit and empty queue: run here, no question asked;
  * 2. npi_forward_idle() over each distance class, nearest first, if the home's wait is worth it;
  * 3. queue at home if there is room;
- * 4. npi_forward_room() over each distance class, then one scan of all shards, then refuse.
+ * 4. npi_forward_has_room() over each distance class, then one scan of all shards, then refuse.
  * A task is forwarded at most once, and stolen at most once more.
  */
 #ifndef NPI_POLICY_FORWARD_H
@@ -73,9 +73,7 @@ double npi_forward_penalty_ns(const struct npi_policy_params *params, double tas
 int npi_forward_idle(const struct npi_policy_params *params, double home_wait_ns, double penalty_ns,
                      const struct npi_forward_target *targets, size_t count);
 
-/* Rule 4. Emptiest of `count` targets that takes overflow, or -1. */
-int npi_forward_room(const struct npi_policy_params *params,
-                     const struct npi_forward_target *targets, size_t count);
+/* Rule 4. Whether it takes overflow. */
 bool npi_forward_has_room(const struct npi_policy_params *params,
                           const struct npi_forward_target *target);
 
@@ -91,11 +89,6 @@ struct npi_steal_view {
 };
 bool npi_forward_may_steal(const struct npi_policy_params *params,
                            const struct npi_steal_view *view);
-
-/* How many tasks to take at once, >= 1: worth steal_batch_ns of CPU, at most half the queue and
- * `free_workers`. */
-uint32_t npi_forward_steal_batch(const struct npi_policy_params *params, double task_cpu_ns,
-                                 uint32_t queued_tasks, uint32_t free_workers);
 
 /* Once per tick and shard: the rules above as bounds on queue depth, for the common path. */
 struct npi_forward_view {

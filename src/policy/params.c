@@ -41,8 +41,6 @@ void npi_policy_defaults(struct npi_policy_params *params)
     params->data_penalty_factor = 3;
     params->overflow_fill_permille = 750;
     params->guest_permille = 500;
-    params->steal_batch_ns = 100 * US;
-    params->steal_batch_tasks = 16;
 
     params->share_permille[NPI_CLASS_CRITICAL] = 1000;
     params->share_permille[NPI_CLASS_NORMAL] = 900;

@@ -88,10 +88,6 @@ struct npi_policy_params {
     uint32_t overflow_fill_permille;
     /* Share of a shard's queue that tasks of other homes may hold. */
     uint32_t guest_permille;
-    /* CPU time worth taking in one steal: long enough to pay the cold lines. */
-    uint64_t steal_batch_ns;
-    /* ... and never more tasks than this. */
-    uint32_t steal_batch_tasks;
 
     /* ---- admit: what may queue ---- */
 

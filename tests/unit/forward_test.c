@@ -192,14 +192,6 @@ static void overflow_leaves_room_for_own_submitters(void **state)
     assert_true(npi_forward_has_room(&params, &tiny)); /* rounding never closes an empty queue */
     struct npi_forward_target none = {.capacity_tasks = 0, .cpus = 1};
     assert_false(npi_forward_has_room(&params, &none));
-
-    struct npi_forward_target some[3] = {idle_target(0), idle_target(0), idle_target(0)};
-    some[0].queued_tasks = 40;
-    some[1].queued_tasks = 90;
-    some[2].queued_tasks = 30;
-    assert_int_equal(npi_forward_room(&params, some, 3), 2);
-    assert_int_equal(npi_forward_room(&params, some, 2), 0);
-    assert_int_equal(npi_forward_room(&params, &some[1], 1), -1);
 }
 
 static struct npi_steal_view hot_victim(void)
@@ -239,19 +231,6 @@ static void stealing_needs_a_reason_and_a_right(void **state)
     view.queued_tasks = 0;
     view.head_age_ns = UINT64_MAX;
     assert_false(npi_forward_may_steal(&params, &view));
-}
-
-static void batches_are_worth_their_trouble_and_leave_half(void **state)
-{
-    (void)state;
-    assert_int_equal(npi_forward_steal_batch(&params, 1e6, 1000, 8), 1);
-    assert_int_equal(npi_forward_steal_batch(&params, 20e3, 1000, 8), 5);
-    assert_int_equal(npi_forward_steal_batch(&params, 1e3, 1000, 64), 16);
-    assert_int_equal(npi_forward_steal_batch(&params, 0.0, 1000, 64), 16);
-    assert_int_equal(npi_forward_steal_batch(&params, 1e3, 1000, 3), 3);
-    assert_int_equal(npi_forward_steal_batch(&params, 1e3, 7, 64), 4);
-    assert_int_equal(npi_forward_steal_batch(&params, 1e3, 1, 64), 1);
-    assert_int_equal(npi_forward_steal_batch(&params, 1e3, 1, 0), 1);
 }
 
 static void soft_depth_is_where_the_exact_rule_begins(void **state)
@@ -324,7 +303,6 @@ int main(void)
         cmocka_unit_test(only_idle_capacity_is_pushed_to),
         cmocka_unit_test(overflow_leaves_room_for_own_submitters),
         cmocka_unit_test(stealing_needs_a_reason_and_a_right),
-        cmocka_unit_test(batches_are_worth_their_trouble_and_leave_half),
         cmocka_unit_test(soft_depth_is_where_the_exact_rule_begins),
         cmocka_unit_test(nobody_looks_around_without_a_reason),
     };
