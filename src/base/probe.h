@@ -43,9 +43,28 @@
 #else
 
 /* Arguments are not evaluated, and count as used. */
-#define NPI_PROBE3(name, a, b, c) ((void)sizeof(a), (void)sizeof(b), (void)sizeof(c))
-#define NPI_PROBE4(name, a, b, c, d) (NPI_PROBE3(name, a, b, c), (void)sizeof(d))
-#define NPI_PROBE5(name, a, b, c, d, e) (NPI_PROBE4(name, a, b, c, d), (void)sizeof(e))
+#define NPI_PROBE3(name, a, b, c)                                                                  \
+    do {                                                                                           \
+        if (0) {                                                                                   \
+            (void)(a);                                                                             \
+            (void)(b);                                                                             \
+            (void)(c);                                                                             \
+        }                                                                                          \
+    } while (0)
+#define NPI_PROBE4(name, a, b, c, d)                                                               \
+    do {                                                                                           \
+        NPI_PROBE3(name, a, b, c);                                                                 \
+        if (0) {                                                                                   \
+            (void)(d);                                                                             \
+        }                                                                                          \
+    } while (0)
+#define NPI_PROBE5(name, a, b, c, d, e)                                                            \
+    do {                                                                                           \
+        NPI_PROBE4(name, a, b, c, d);                                                              \
+        if (0) {                                                                                   \
+            (void)(e);                                                                             \
+        }                                                                                          \
+    } while (0)
 
 #endif
 

@@ -273,12 +273,12 @@ void *npi_cache_alloc(struct npi_space *space, unsigned node, size_t bytes)
     return alloc_at_length(space, node, bytes);
 }
 
-static NPI_APART_FROM_PATH bool free_at_length(struct npi_space *space, void *block)
+/* A thread that only frees wants a cache as well: it gives back many at once. */
+static NPI_APART_FROM_PATH struct npi_cache *attach_to_free(struct npi_space *space,
+                                                            const void *block)
 {
-    /* A thread that only frees wants a cache as well: it gives back many at once. */
     int node = npi_space_node_of(space, block);
-    return node >= 0 && attach(space, (unsigned)node) ? npi_cache_free(space, block)
-                                                      : npi_block_free(space, block);
+    return node >= 0 && attach(space, (unsigned)node) ? mine.cache : NULL;
 }
 
 static inline bool keep(struct npi_cache *cache, const struct npi_class *what, uint32_t class,
@@ -318,8 +318,11 @@ bool npi_cache_free(struct npi_space *space, void *block)
     size_t offset = (size_t)((uintptr_t)block - (uintptr_t)space->base);
     unsigned node = (unsigned)(offset >> space->slice_shift);
     struct npi_cache *cache = offset < space->bytes ? cache_of_caller(space, node) : NULL;
-    if (NPI_UNLIKELY(cache == NULL))
-        return free_at_length(space, block);
+    if (NPI_UNLIKELY(cache == NULL)) {
+        cache = attach_to_free(space, block);
+        if (cache == NULL)
+            return npi_block_free(space, block);
+    }
     struct npi_slice *slice = space->slices[node];
     struct npi_span span;
     if (NPI_UNLIKELY(!npi_span_find(slice, block, &span)))

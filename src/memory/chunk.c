@@ -253,8 +253,8 @@ static void mend_units(struct npi_slice *slice, uint32_t first, uint32_t count)
 {
     static const uint8_t untouched[NPI_UNIT_CHUNKS];
     for (uint32_t unit = first / NPI_UNIT_CHUNKS; unit * NPI_UNIT_CHUNKS < first + count; unit++) {
-        if (slice->broken[unit] &&
-            memcmp(&slice->touched[unit * NPI_UNIT_CHUNKS], untouched, sizeof(untouched)) == 0) {
+        if (slice->broken[unit] && memcmp(&slice->touched[(size_t)unit * NPI_UNIT_CHUNKS],
+                                          untouched, sizeof(untouched)) == 0) {
             advise_unit(slice, unit, true);
             slice->broken[unit] = false;
         }

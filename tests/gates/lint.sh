@@ -19,15 +19,17 @@ configure() {
 }
 
 run_tidy() {
-    configure -DCMAKE_BUILD_TYPE=Release -DCMAKE_C_FLAGS=
+    configure -DCMAKE_BUILD_TYPE=Release -DCMAKE_C_FLAGS= -DNUMAPOOL_PROBES=ON
     # One process a file: clang-tidy 14 with several in one takes va_list for uninitialized.
     find src topology -name '*.c' -print0 |
         xargs -0 -P "$jobs" -n 1 clang-tidy -p "$dir" --quiet 2>"$dir/tidy.log"
 }
 
 run_cppcheck() {
-    configure -DCMAKE_BUILD_TYPE=Release -DCMAKE_C_FLAGS=
-    cppcheck --project="$dir/compile_commands.json" --file-filter='*/src/*' \
+    # Without probe points: it does not understand the assembly of sys/sdt.h.
+    configure -DCMAKE_BUILD_TYPE=Release -DCMAKE_C_FLAGS= -DNUMAPOOL_PROBES=OFF
+    # With a relative path version 2.10 finds no file.
+    cppcheck --project="$(realpath "$dir")/compile_commands.json" --file-filter='*/src/*' \
         --file-filter='*/topology/*' --file-filter='*/examples/*' --enable=warning,performance,portability \
         --inline-suppr --std=c11 --error-exitcode=1 --quiet -j "$jobs"
 }
