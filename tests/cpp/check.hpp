@@ -46,7 +46,7 @@ inline numapool::config one_worker(unsigned tasks)
     return settings;
 }
 
-/* Keeps the worker in a task until it is let go. */
+/* Keeps the worker in a task until it is let go. Ends when that task has left it. */
 class blocker
 {
   public:
@@ -55,8 +55,15 @@ class blocker
         CHECK(!pool.submit([this] {
             running_ = true;
             until(go_);
+            left_ = true;
         }));
         until(running_);
+    }
+
+    ~blocker()
+    {
+        let_go();
+        until(left_);
     }
 
     void let_go()
@@ -65,7 +72,7 @@ class blocker
     }
 
   private:
-    std::atomic<bool> running_{false}, go_{false};
+    std::atomic<bool> running_{false}, go_{false}, left_{false};
 };
 
 /* Counts its lives. Copies and moves are lives of their own. */
