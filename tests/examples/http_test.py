@@ -540,11 +540,24 @@ class Wrk:
         return load, load["status"]["200"]["count"], load["status"]["503"]["count"]
 
 
+def all_answered(server, count):
+    """All were handed in and answered whole, and the client has had time to read the last of them."""
+    wait_until(lambda: server.metric("numapool_submitted_total") == count, "all are sent")
+
+    def nobody_else_waits():
+        def value(name):
+            return sum(map(float, re.findall(rf"^{name}(?:\{{[^}}]*\}})? (\S+)$", text, re.M)))
+        text = server.get("/metrics")[2]
+        return value("http_requests_total") - value("http_answers_total") - value("http_aborted_total") == 1
+    wait_until(nobody_else_waits, "all are answered but the question")
+    time.sleep(1)
+
+
 def test_load():
     """Every request answered, and the server's account is the client's."""
     with Server(program) as server:
         wrk = Wrk(server, 32, "/work?ms=1&kb=100", 500, 1)
-        wait_until(lambda: server.metric("numapool_submitted_total") == 32 * 500, "all are sent")
+        all_answered(server, 32 * 500)
         load, good, refused = wrk.end()
         account = server.stop()
     assert load["answered"] == 32 * 500 == good + refused, load
@@ -557,7 +570,7 @@ def test_overload():
     """More is offered than the pool can do: the rest is refused; how fast is printed."""
     with Server(program, "--workers", "16", "--queue", "16") as server:
         wrk = Wrk(server, 64, "/work?ms=20&kb=500", 300, 5)
-        wait_until(lambda: server.metric("numapool_submitted_total") == 64 * 300, "all are sent")
+        all_answered(server, 64 * 300)
         load, good, refused = wrk.end()
         full = server.metric("numapool_refused_full_total") + server.metric("numapool_refused_shed_total")
         account = server.stop()
