@@ -292,9 +292,7 @@ static void contradictions_are_found(void **state)
     draw_page();
     memset(header()->pool_name, 'x', sizeof header()->pool_name);
     expect(PAGE_BAD);
-    static const char *const names[] = {"a b", "\x1b[2J", "\x7f", "\n",
-                                        "\x9b"
-                                        "2J"};
+    static const char *const names[] = {"a b", "\x1b[2J", "\x7f", "\n", "\233J"};
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) { /* what a terminal would obey */
         draw_page();
         (void)snprintf(header()->pool_name, sizeof header()->pool_name, "%s", names[i]);
