@@ -96,6 +96,7 @@ build_server() {
 
 # Load on a server of sixteen workers, and what it is doing by another process meanwhile.
 serve() {
+    : >server.out # there before it is looked at
     ./http_microhttpd --port 0 --workers 16 --queue 16 --grace 100 >server.out 2>&1 &
     server=$!
     local port='' i json
