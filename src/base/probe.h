@@ -43,27 +43,27 @@
 #else
 
 /* Arguments are not evaluated, and count as used. */
-#define NPI_PROBE3(name, a, b, c)                                                                  \
+#define NPI_PROBE_UNUSED(a)                                                                        \
     do {                                                                                           \
         if (0) {                                                                                   \
             (void)(a);                                                                             \
-            (void)(b);                                                                             \
-            (void)(c);                                                                             \
         }                                                                                          \
+    } while (0)
+#define NPI_PROBE3(name, a, b, c)                                                                  \
+    do {                                                                                           \
+        NPI_PROBE_UNUSED(a);                                                                       \
+        NPI_PROBE_UNUSED(b);                                                                       \
+        NPI_PROBE_UNUSED(c);                                                                       \
     } while (0)
 #define NPI_PROBE4(name, a, b, c, d)                                                               \
     do {                                                                                           \
         NPI_PROBE3(name, a, b, c);                                                                 \
-        if (0) {                                                                                   \
-            (void)(d);                                                                             \
-        }                                                                                          \
+        NPI_PROBE_UNUSED(d);                                                                       \
     } while (0)
 #define NPI_PROBE5(name, a, b, c, d, e)                                                            \
     do {                                                                                           \
         NPI_PROBE4(name, a, b, c, d);                                                              \
-        if (0) {                                                                                   \
-            (void)(e);                                                                             \
-        }                                                                                          \
+        NPI_PROBE_UNUSED(e);                                                                       \
     } while (0)
 
 #endif

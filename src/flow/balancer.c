@@ -102,10 +102,11 @@ static void learn(struct npi_tick *tick, struct npi_shard *shard, uint64_t now_n
     uint64_t completed = finished > 0 ? (uint64_t)finished : 0;
     double busy_mean = 0.5 * ((double)busy + tick->busy_before);
 
-    uint64_t wakes = npi_a64_load_relaxed(&shard->gate.wakes);
+    uint64_t wakes_ever = npi_a64_load_relaxed(&shard->gate.wakes);
+    uint64_t wakes = wakes_ever - tick->wakes_before;
     struct npi_usage usage;
     npi_usage_sample(tick, shard, &usage);
-    learn_waking(tick, &usage, wakes - tick->wakes_before);
+    learn_waking(tick, &usage, wakes);
     read_idle(tick, shard, now_ns);
     if (usage.run_ns_per_task <= 0.0) {
         usage.run_ns_per_task = tick->result.task_ns; /* nobody who was asked finished one */
@@ -119,7 +120,7 @@ static void learn(struct npi_tick *tick, struct npi_shard *shard, uint64_t now_n
         .busy_ns = busy_mean * (double)elapsed_ns,
         .cpu_ns = usage.cpu_ns - usage.spin_ns,
         .delay_ns = usage.delay_ns,
-        .wakes = wakes - tick->wakes_before,
+        .wakes = wakes,
         .idle_ns = tick->idle_cpus * (double)elapsed_ns + usage.spin_ns,
         .delay_known = usage.delay_known,
         .idle_known = tick->idle_known,
@@ -142,7 +143,7 @@ static void learn(struct npi_tick *tick, struct npi_shard *shard, uint64_t now_n
     }
     tick->gap_ns = arrived != 0 ? elapsed_ns / arrived : NPI_NEVER_NS;
     tick->taken_before = taken;
-    tick->wakes_before = wakes;
+    tick->wakes_before = wakes_ever;
     tick->busy_before = busy;
     tick->last_ns = now_ns;
 }

@@ -20,9 +20,9 @@ void npi_idle_gates(const struct npi_policy_params *params, const struct npi_idl
 {
     gates->spin_ns = 0;
     gates->spinning_workers_max = 0;
+    gates->active_workers_max = 0;
     gates->spare_tasks = spare_tasks(params, view);
     gates->patience_ns = gates->spare_tasks != 0 ? params->wake_ns : 0;
-    gates->active_workers_max = 0;
     uint64_t spin_ns = view->waking_ns < params->spin_measured_ns_max
                            ? view->waking_ns
                            : params->spin_measured_ns_max;
