@@ -51,7 +51,7 @@ def refuses_connections(server):
     try:
         server.connect().close()
         return False
-    except ConnectionRefusedError:
+    except (ConnectionRefusedError, ConnectionResetError):  # reset: its handshake met the closing of the listener
         return True
 
 
