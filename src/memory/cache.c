@@ -18,10 +18,12 @@
  * it becomes free when the thread or the space ends. So all but kept_bytes is the owner's alone.
  *
  *   word          written by   read by    why this order
- *   kept_bytes    the owner    anybody    relaxed: statistics
+ *   kept_bytes    the owner    anybody    release and acquire: carry the edge @cache-emptied
  *   node          under lock   anybody    relaxed: statistics; the owner's copy is in `mine`
  *   caches_used   under lock   anybody    release: carries the edge below
  *
+ * @cache-emptied  give_back, release  ->  npi_caches_kept, acquire    what is kept no more is charged no more, so
+ *                                         a pool at rest shows nothing in use while its workers go to sleep
  * @cache-laid  take_free_cache, release  ->  npi_caches_kept, acquire    the words that are read are laid out
  */
 #include "memory/cache.h"
@@ -87,8 +89,10 @@ static void give_back(struct npi_space *space, struct npi_cache *cache, uint32_t
     cache->count[class] = (uint16_t)(cache->count[class] - count);
     memmove(blocks, blocks + count, cache->count[class] * sizeof(*blocks));
     uint64_t bytes = (uint64_t)count * what->bytes;
-    npi_a64_store_relaxed(&cache->kept_bytes, npi_a64_load_relaxed(&cache->kept_bytes) - bytes);
+    uint64_t left = npi_a64_load_relaxed(&cache->kept_bytes) - bytes;
+    NPI_MUTANT(charged_beyond_kept, (void)0, npi_a64_store_release(&cache->kept_bytes, left));
     npi_space_unreserve(space, bytes);
+    npi_a64_store_release(&cache->kept_bytes, left); /* @cache-emptied */
 }
 
 static void give_all_back(struct npi_space *space, struct npi_cache *cache)
@@ -402,7 +406,7 @@ uint64_t npi_caches_kept(const struct npi_space *space, unsigned node)
     uint32_t used = npi_a32_load_acquire(&space->caches_used); /* @cache-laid */
     for (uint32_t i = 0; i < used; i++) {
         if (npi_a32_load_relaxed(&space->caches[i].node) == node)
-            kept += npi_a64_load_relaxed(&space->caches[i].kept_bytes);
+            kept += npi_a64_load_acquire(&space->caches[i].kept_bytes); /* @cache-emptied */
     }
     return kept;
 }

@@ -266,10 +266,12 @@ void npi_space_unreserve(struct npi_space *space, uint64_t bytes)
 
 uint64_t npi_space_in_use(const struct npi_space *space)
 {
-    uint64_t charged = npi_a64_load_relaxed(&space->in_use_bytes), kept = 0;
+    uint64_t kept = 0;
     for (unsigned i = 0; i < space->node_count; i++)
         kept += npi_caches_kept(space, i);
-    /* Read one after the other: a block may be seen kept and not yet charged. */
+    /* After what is kept (@cache-emptied): a block that is given back meanwhile may be taken off twice,
+       but never shows as in use. */
+    uint64_t charged = npi_a64_load_relaxed(&space->in_use_bytes);
     return charged > kept ? charged - kept : 0;
 }
 

@@ -47,6 +47,33 @@ static void what_is_kept_is_not_in_use(void **state)
     npi_space_destroy(space);
 }
 
+static bool at_rest; /* nothing is in use, and nothing may show as if it were */
+
+void __real_npi_space_unreserve(struct npi_space *space, uint64_t bytes);
+void __wrap_npi_space_unreserve(struct npi_space *space, uint64_t bytes);
+
+void __wrap_npi_space_unreserve(struct npi_space *space, uint64_t bytes)
+{
+    if (at_rest)
+        assert_int_equal(npi_space_in_use(space), 0);
+    __real_npi_space_unreserve(space, bytes);
+    if (at_rest)
+        assert_int_equal(npi_space_in_use(space), 0);
+}
+
+static void nor_while_it_is_given_back(void **state)
+{
+    (void)state;
+    struct npi_space *space = test_space(1, 64 * MIB, NPI_PAGES_SMALL);
+    get_a_cache(space, 0);
+    assert_true(charged(space) > 0);
+    at_rest = true;
+    npi_cache_flush(space);
+    at_rest = false;
+    assert_int_equal(charged(space), 0);
+    npi_space_destroy(space);
+}
+
 static void it_is_bounded(void **state)
 {
     (void)state;
@@ -133,6 +160,46 @@ static void who_is_refused_gives_back_first(void **state)
     assert_null(npi_cache_alloc(space, 0, 16));
     assert_true(npi_cache_free(space, all));
     npi_space_destroy(space);
+}
+
+static struct {
+    struct npi_space *space;
+    npi_a32 turn; /* odd: the thread gives back what it keeps */
+} sleeper;
+
+#define SLEEPS 20000
+
+static void *fall_asleep(void *unused)
+{
+    get_a_cache(sleeper.space, 0);
+    for (uint32_t turn = 0; turn < 2 * SLEEPS; turn += 2) {
+        (void)npi_cache_free(sleeper.space, npi_cache_alloc(sleeper.space, 0, 16));
+        npi_a32_store_release(&sleeper.turn, turn + 1);
+        npi_cache_flush(sleeper.space);
+        while (npi_a32_load_acquire(&sleeper.turn) != turn + 2)
+            sched_yield();
+    }
+    return unused;
+}
+
+/* The same, seen by another thread at any moment. */
+static void nor_seen_from_outside(void **state)
+{
+    (void)state;
+    pthread_t thread;
+    sleeper.space = test_space(1, 64 * MIB, NPI_PAGES_SMALL);
+    npi_a32_init(&sleeper.turn, 0);
+    assert_int_equal(pthread_create(&thread, NULL, fall_asleep, NULL), 0);
+    for (uint32_t turn = 0; turn < 2 * SLEEPS; turn += 2) {
+        while (npi_a32_load_acquire(&sleeper.turn) != turn + 1)
+            sched_yield();
+        for (unsigned look = 0; look < 20; look++)
+            assert_int_equal(npi_space_in_use(sleeper.space), 0);
+        npi_a32_store_release(&sleeper.turn, turn + 2);
+    }
+    assert_int_equal(pthread_join(thread, NULL), 0);
+    assert_int_equal(charged(sleeper.space), 0);
+    npi_space_destroy(sleeper.space);
 }
 
 static void *use_and_end(void *arg)
@@ -310,11 +377,13 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_is_kept_is_not_in_use),
+        cmocka_unit_test(nor_while_it_is_given_back),
         cmocka_unit_test(it_is_bounded),
         cmocka_unit_test(large_blocks_push_nothing_out),
         cmocka_unit_test(a_freed_block_is_freed_once),
         cmocka_unit_test(small_budgets_are_exact),
         cmocka_unit_test(who_is_refused_gives_back_first),
+        cmocka_unit_test(nor_seen_from_outside),
         cmocka_unit_test(a_thread_that_ends_leaves_nothing),
         cmocka_unit_test(destructors_may_allocate),
         cmocka_unit_test(a_space_may_end_before_its_threads),
