@@ -4,26 +4,21 @@
 #include "fault/halt.h"
 #include "vm/where.h"
 
-#include <errno.h>
 #include <sched.h>
 #include <signal.h>
 #include <sys/mman.h>
-#include <sys/prctl.h>
-#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
 #define ROUND_TASKS UINT64_C(250000)
-#define CHILD_EVERY 32u
 #define PRODUCERS_MAX 8u
 #define BATCH 8u
+#define CHILD_EVERY 32u
 
 #define RAN 1u
 #define DROPPED 16u
 
-/* A child process, beside its tasks, or a load that does not move for so long, hangs. */
-#define CHILD_SECONDS 100u
-#define CHILD_TASKS_PER_SECOND 50000u
+/* A load that does not move for so long hangs. */
 #define STILL_SECONDS 45
 
 numapool *load_pool;
@@ -574,24 +569,6 @@ int load_run(const struct CMUnitTest *tests, size_t count, const char *name)
         pause_us(100);
     }
     return _cmocka_run_group_tests(name, tests, count, NULL, NULL);
-}
-
-bool load_in_child(void (*body)(void))
-{
-    (void)fflush(stdout);
-    pid_t child = fork();
-    MUST(child >= 0);
-    if (child == 0) {
-        (void)alarm(CHILD_SECONDS + (unsigned)(load_tasks() / CHILD_TASKS_PER_SECOND));
-        (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
-        body();
-        (void)fflush(stdout);
-        _exit(0);
-    }
-    int status = -1;
-    while (waitpid(child, &status, 0) < 0 && errno == EINTR) {
-    }
-    return WIFEXITED(status) && WEXITSTATUS(status) == 0;
 }
 
 int load_skip(const char *what, int error)
