@@ -18,7 +18,7 @@ void npi_policy_defaults(struct npi_policy_params *params)
     params->cpu_full = 0.97;
     params->wait_share_max = 0.15;
     params->wait_share_starved = 0.40;
-    params->waking_ns = 50 * US;
+    params->wake_excused_ns = 50 * US;
     params->limit_binding = 0.90;
     params->doubling_ns_max = 20 * MS;
     params->forget_tau_ns = 1 * SECOND;

@@ -37,9 +37,9 @@ struct npi_policy_params {
     double wait_share_max;
     /* Above this share while CPUs seem free, somebody else runs on them (sim 10, 18). */
     double wait_share_starved;
-    /* So much of the wait after a wake is what a CPU takes to come out of its sleep; a virtual one has
+    /* So much of the wait after a wake is no sign of want: a CPU takes it to come out of its sleep; a virtual one has
      * to be fetched by the host. */
-    uint64_t waking_ns;
+    uint64_t wake_excused_ns;
     /* Busy share of the limit above which the limit is what holds work back. */
     double limit_binding;
     /* Slowest doubling while CPUs are far from used: bounds the damage of stuck tasks (sim 9). */

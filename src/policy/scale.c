@@ -114,7 +114,7 @@ static void smooth(const struct npi_policy_params *params, struct npi_scale *sca
                      used_now + (sample->delay_known ? sample->delay_ns / elapsed : 0.0));
     scale->foreign = npi_ewma_mix(scale->foreign, weight, foreign_now);
     scale->waking = npi_ewma_mix(scale->waking, weight,
-                                 (double)sample->wakes * (double)params->waking_ns / elapsed);
+                                 (double)sample->wakes * (double)params->wake_excused_ns / elapsed);
     scale->done_per_ns =
         npi_ewma_mix(scale->done_per_ns, weight, (double)sample->completed_tasks / elapsed);
     scale->done_run = npi_ewma_mix(scale->done_run, weight, sample->completed_run_ns / elapsed);
