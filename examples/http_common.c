@@ -33,7 +33,8 @@ static const struct argp_option option_table[] = {
      "Topology configuration of the pool; NUMAPOOL_ variables win over it", 0},
     {"workers", 'w', "N", 0, "How many requests are served at once", 0},
     {"queue", KEY_QUEUE, "N", 0, "How many requests may wait", 0},
-    {"acceptors", 'A', "N", 0, "Threads that take connections (default one per node)", 0},
+    {"acceptors", 'A', "N", 0, "Threads that take connections (default one per node with workers)",
+     0},
     {"connections", KEY_CONNECTIONS, "N", 0, "Connections open at once (default 4096)", 0},
     {"timeout", KEY_TIMEOUT, "S", 0,
      "A client may take S seconds to send a request, to read its answer, or to come with the next "
@@ -108,6 +109,23 @@ static error_t parse(int key, char *text, struct argp_state *state)
 
 /* ------------------------------------------------------------------------------------ pool */
 
+/* A node can have several shards, or none: memory without CPUs, or left out by the configuration. */
+static void find_nodes(struct http_server *server)
+{
+    const size_t shards = numapool_shard_count(server->pool);
+    for (size_t shard = 0; shard < shards && server->node_count < HTTP_ACCEPTORS_MAX; shard++) {
+        struct numapool_shard_stats stats = {.struct_size = sizeof stats};
+        bool known = numapool_shard_stats(server->pool, shard, &stats) != NUMAPOOL_OK;
+        for (unsigned i = 0; i < server->node_count; i++) {
+            known = known || server->nodes[i].index == stats.node;
+        }
+        if (!known) {
+            server->nodes[server->node_count++] = (struct http_node){
+                .index = (unsigned)stats.node, .os_index = (unsigned)stats.node_os_index};
+        }
+    }
+}
+
 static bool make_pool(struct http_server *server)
 {
     struct numapool_config config;
@@ -141,6 +159,7 @@ static bool make_pool(struct http_server *server)
         (void)numapool_destroy(server->pool);
         return false;
     }
+    find_nodes(server);
     return true;
 }
 
@@ -185,7 +204,7 @@ unsigned http_acceptors(const struct http_server *server)
 {
     size_t count = server->options.acceptors;
     if (count == 0) {
-        count = numapool_node_count(server->pool);
+        count = server->node_count;
     }
     return count < HTTP_ACCEPTORS_MAX ? (unsigned)count : HTTP_ACCEPTORS_MAX;
 }
@@ -244,35 +263,21 @@ bool http_listen(struct http_server *server, int *sockets, unsigned count)
         }
         return false;
     }
-    printf("%s: listening on %s:%u, acceptors %u, nodes %zu\n", server->name, options->address,
-           (unsigned)options->port, count, numapool_node_count(server->pool));
+    printf("%s: listening on %s:%u, acceptors %u, nodes %u\n", server->name, options->address,
+           (unsigned)options->port, count, server->node_count);
     (void)fflush(stdout);
     return true;
 }
 
-/* The kernel's number of a node, or -1. */
-static int os_index_of(struct http_server *server, unsigned node)
-{
-    for (size_t shard = 0; shard < numapool_shard_count(server->pool); shard++) {
-        struct numapool_shard_stats stats = {.struct_size = sizeof stats};
-        if (numapool_shard_stats(server->pool, shard, &stats) == NUMAPOOL_OK &&
-            stats.node == node) {
-            return (int)stats.node_os_index;
-        }
-    }
-    return -1;
-}
-
 unsigned http_place_acceptor(struct http_server *server, unsigned acceptor)
 {
-    size_t nodes = numapool_node_count(server->pool);
-    unsigned node = (unsigned)(acceptor % nodes);
-    int os_index = os_index_of(server, node);
+    const struct http_node *node = &server->nodes[acceptor % server->node_count];
+    const int os_index = (int)node->os_index;
     /* On one node there is nothing to choose, and a described machine (NUMAPOOL_MACHINE) has nodes
        that are not here. */
-    if (nodes < 2 || os_index < 0 || numa_available() < 0 || os_index > numa_max_node() ||
+    if (server->node_count < 2 || numa_available() < 0 || os_index > numa_max_node() ||
         getenv("NUMAPOOL_MACHINE") != NULL) {
-        return node;
+        return node->index;
     }
     /* All of the node's CPUs that the process may use, also those that the pool leaves free. */
     struct bitmask *cpus = numa_allocate_cpumask();
@@ -292,7 +297,7 @@ unsigned http_place_acceptor(struct http_server *server, unsigned acceptor)
     }
     numa_free_cpumask(cpus);
     numa_free_cpumask(allowed);
-    return node;
+    return node->index;
 }
 
 int http_accept(int listener)

@@ -29,7 +29,7 @@ struct http_options {
     const char *config;
     unsigned workers;     /* 0 = default of the configuration */
     uint64_t queue_tasks; /* likewise */
-    unsigned acceptors;   /* 0 = one per node */
+    unsigned acceptors;   /* 0 = one per node with workers */
     unsigned connections;
     unsigned timeout_s;
     unsigned deadline_ms; /* 0 = none */
@@ -52,11 +52,18 @@ struct http_counts {
     _Atomic uint64_t open;        /* now */
 };
 
+struct http_node {
+    unsigned index;
+    unsigned os_index; /* the kernel's number of it */
+};
+
 struct http_server {
     const char *name;
     struct http_options options;
     numapool *pool;
     numapool_group *group; /* all requests: what a drain that takes too long cancels */
+    struct http_node nodes[HTTP_ACCEPTORS_MAX]; /* where the pool has workers */
+    unsigned node_count;
     uint64_t memory_bytes; /* of the pool, as it was set; 0 = by default, which is not asked for */
     _Atomic bool draining;
     struct http_counts counts;

@@ -500,6 +500,18 @@ def test_acceptors():
         account = server.stop()
     assert account["run"] == 300, account
 
+    with tempfile.NamedTemporaryFile("w", suffix=".conf") as f:
+        f.write('version = 1;\nplacement: { nodes_drop = "1-2"; };\n')
+        f.flush()
+        with Server(program, "--config", f.name) as server:
+            assert server.acceptors == 2
+            wires, nodes = [Wire(server) for _ in range(30)], set()
+            for wire in wires:
+                wire.send("GET /work HTTP/1.1\r\nHost: x\r\n\r\n")
+                nodes.add(re.search(r"node=(\d)", wire.answer()[2])[1])
+            assert nodes == {"0", "3"}, nodes
+            server.stop()
+
 
 def test_options():
     """Mistakes are named, before anything is done."""
