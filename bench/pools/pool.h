@@ -23,6 +23,9 @@ struct pool_kind {
     bool (*submit)(void *pool, pool_fn *run, void *arg);
     /* Tasks with the same function and argument, as many as were accepted; NULL: it has no such call. */
     size_t (*submit_batch)(void *pool, pool_fn *run, void *arg, size_t count);
+    /* In a task: as many tasks of this function and argument, and waits for them. Returns how many were
+       refused and so called, or -1: they could not be waited for. NULL: it has no such wait. */
+    int (*submit_and_join)(void *pool, pool_fn *run, void *arg, int count);
     /* Around the life of each thread that submits; NULL where nothing is needed. */
     void (*submitter_begin)(void *pool);
     void (*submitter_end)(void *pool);

@@ -66,12 +66,30 @@ static size_t submit_batch(void *pool, pool_fn *run, void *arg, size_t count)
                                                                                       : 0;
 }
 
+static int submit_and_join(void *pool, pool_fn *run, void *arg, int count)
+{
+    struct numapool_task task = {.run = run, .arg = arg};
+    int result = numapool_group_create(&task.group, pool);
+    int called = 0;
+    for (int i = 0; i < count; i++) {
+        if (numapool_submit_task(pool, &task) != NUMAPOOL_OK) {
+            called++;
+            run(arg);
+        }
+    }
+    result = result == NUMAPOOL_OK ? numapool_group_wait(task.group, UINT64_MAX) : result;
+    (void)numapool_group_destroy(task.group);
+    /* No replacement is left: the tasks run all the same, only nobody waits for them here. */
+    return result == NUMAPOOL_OK || result == NUMAPOOL_E_DEADLOCK ? called : -1;
+}
+
 const struct pool_kind pool_numapool = {
     .name = "numapool",
     .create = create,
     .destroy = destroy,
     .submit = submit,
     .submit_batch = submit_batch,
+    .submit_and_join = submit_and_join,
     .bounded = true,
 };
 
@@ -81,6 +99,7 @@ const struct pool_kind pool_numapool_spin = {
     .destroy = destroy,
     .submit = submit,
     .submit_batch = submit_batch,
+    .submit_and_join = submit_and_join,
     .bounded = true,
     .spins = true,
 };

@@ -3,6 +3,7 @@
 
 #include <tbb/global_control.h>
 #include <tbb/task_arena.h>
+#include <tbb/task_group.h>
 
 #include <memory>
 
@@ -42,6 +43,16 @@ bool submit(void *pool, pool_fn *run, void *arg)
     return true;
 }
 
+/* The task is in the arena already. */
+int submit_and_join(void *, pool_fn *run, void *arg, int count)
+{
+    tbb::task_group group;
+    for (int i = 0; i < count; i++) {
+        group.run([run, arg] { run(arg); });
+    }
+    return group.wait() == tbb::complete ? 0 : -1;
+}
+
 pool_kind make()
 {
     pool_kind kind = {};
@@ -49,6 +60,7 @@ pool_kind make()
     kind.create = create;
     kind.destroy = destroy;
     kind.submit = submit;
+    kind.submit_and_join = submit_and_join;
     kind.spins = true; /* for as long as it takes them to give up */
     return kind;
 }

@@ -1,14 +1,12 @@
 /*
  * Tasks that hand in tasks. One iteration is TASKS of them, counted when the last has ended.
  * shape:0, one task hands in all the others; shape:1, each hands in two more (a binary tree); shape:2, the
- * same tree, where each waits for its two by a group (numapool alone has that).
+ * same tree, where each waits for its two: by a group of the pool, in pools that have such.
  * A task that is refused runs its child itself, as a program would; inline_pct says how many.
  */
 #include "pools/pool.h"
 #include "questions/questions.h"
 #include "suite/measure.h"
-
-#include <numapool/numapool.h>
 
 #include <stdatomic.h>
 
@@ -61,24 +59,10 @@ static void branch(void *arg)
 static void join(void *arg)
 {
     char *depth = arg;
-    numapool_group *group = NULL;
     if (depth < depth_mark + DEPTH) {
-        struct numapool_task child = {.run = join, .arg = depth + 1};
-        if (numapool_group_create(&group, now.pool) == NUMAPOOL_OK) {
-            child.group = group;
-        }
-        for (int i = 0; i < 2; i++) {
-            if (numapool_submit_task(now.pool, &child) != NUMAPOOL_OK) {
-                atomic_fetch_add(&now.inlined, 1);
-                join(depth + 1);
-            }
-        }
-        int result = group != NULL ? numapool_group_wait(group, UINT64_MAX) : NUMAPOOL_E_NOMEM;
-        /* No replacement is left: the children run all the same, only nobody waits for them here. */
-        if (result != NUMAPOOL_OK && result != NUMAPOOL_E_DEADLOCK) {
-            atomic_fetch_add(&now.failed, 1);
-        }
-        (void)numapool_group_destroy(group);
+        int called = now.kind->submit_and_join(now.pool, join, depth + 1, 2);
+        atomic_fetch_add(called < 0 ? &now.failed : &now.inlined,
+                         called < 0 ? 1 : (uint64_t)called);
     }
     done_one();
 }
@@ -103,7 +87,7 @@ static void run(struct bench_run *run)
     bench_figure(run, "tasks_per_s", tasks / run->seconds);
     bench_figure(run, "inline_pct", 100.0 * (double)atomic_load(&now.inlined) / tasks);
     if (atomic_load(&now.failed) != 0) {
-        bench_not_measured(run, "a group could not be waited for");
+        bench_not_measured(run, "tasks could not be waited for");
     }
 }
 
@@ -111,7 +95,7 @@ static bool applies(const int64_t *values, size_t contender)
 {
     const struct pool_kind *kind = pool_kinds[contender];
     if (values[0] == JOINED) {
-        return kind == &pool_numapool;
+        return kind->submit_and_join != NULL;
     }
     /* GLib's has one function for all tasks: a tree is possible, a leaf of another kind is not. */
     return !kind->outside_only && !kind->thread_a_task &&
