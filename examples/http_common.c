@@ -109,7 +109,7 @@ static error_t parse(int key, char *text, struct argp_state *state)
 
 /* ------------------------------------------------------------------------------------ pool */
 
-/* A node can have several shards, or none: memory without CPUs, or left out by the configuration. */
+/* A node can have several shards, or none: memory without CPUs, or one shard for several nodes. */
 static void find_nodes(struct http_server *server)
 {
     const size_t shards = numapool_shard_count(server->pool);
