@@ -13,13 +13,17 @@ cmake --build "$dir"
 # Counts of an earlier run would be added to.
 find "$dir" -name '*.gcda' -delete
 
-# Tests of an installation and of documents run code of other builds, or none.
+# Tests of an installation and of documents run code of other builds, or none. The long history is many times
+# as slow with counters, and runs the same lines.
 tests_failed=0
+NPI_HISTORY_OPERATIONS=1e6 \
 ctest --test-dir "$dir" --output-on-failure --no-tests=error \
     -L '^(unit|sim|stress|public|badconf|fault|soak|model|fuzz|tool)$' -E 'consumer|readme|document' "$@" ||
     tests_failed=1
 
-report=(gcovr --root . --object-directory "$dir" --filter src/ --filter topology/)
+# A process that is killed, or forks beside threads, may leave a count that is one too low for what flowed through a
+# block: gcov then prints a branch as taken -1 times.
+report=(gcovr --root . --object-directory "$dir" --filter src/ --filter topology/ --gcov-ignore-parse-errors)
 printf '\nlines: count, run, and those that no test runs\n'
 "${report[@]}" "$dir"
 printf '\nbranches: count, taken, and the lines with one that no test takes\n'
