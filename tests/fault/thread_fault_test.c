@@ -25,7 +25,7 @@ static void create_without_threads(void **state)
     assert_int_equal(error.sys_errno, EAGAIN);
     assert_int_equal(held.blocks, 0);
     assert_int_equal(held.mapped_bytes, 0);
-    assert_int_equal(threads_now(), threads);
+    assert_true(threads_now() <= threads);
     assert_int_equal(descriptors_now(), descriptors);
 }
 

@@ -139,7 +139,7 @@ bool at_rest(numapool *pool);
 uint64_t share_of(uint64_t capacity, int task_class);
 
 /* --- what the process holds */
-int threads_now(void);
+int threads_now(void); /* with those that were joined and are in their last moment */
 int threads_named(const char *prefix);
 int workers_named(const char *pool); /* its threads that run tasks: NAME/n0/w000 */
 int descriptors_now(void);
