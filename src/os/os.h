@@ -21,35 +21,11 @@
  */
 int npi_clock_init(void);     /* once per process before anything else; safe to call again */
 extern bool npi_clock_is_tsc; /* set by npi_clock_init() */
-uint64_t npi_clock_ticks_asked(void);            /* where there is no such counter */
-#if defined(NPI_MODEL) || defined(NPI_WRAPPABLE) /* others stand in for it */
-uint64_t npi_clock_ticks(void);
-static inline bool npi_clock_is_counter(void)
-{
-    return true;
-}
-static inline uint64_t npi_clock_counter(void)
-{
-    return npi_clock_ticks();
-}
+uint64_t npi_clock_ticks_asked(void); /* where there is no such counter */
+
+#if defined(NPI_MODEL) || defined(NPI_WRAPPABLE)
+uint64_t npi_clock_ticks(void); /* others stand in for it */
 #else
-/* True: ticks are the processor's counter, and npi_clock_counter() reads them without a call. */
-static inline bool npi_clock_is_counter(void)
-{
-#if defined(__x86_64__)
-    return npi_clock_is_tsc;
-#else
-    return false;
-#endif
-}
-static inline uint64_t npi_clock_counter(void)
-{
-#if defined(__x86_64__)
-    return __builtin_ia32_rdtsc();
-#else
-    return 0;
-#endif
-}
 static inline uint64_t npi_clock_ticks(void)
 {
 #if defined(__x86_64__)
@@ -60,6 +36,30 @@ static inline uint64_t npi_clock_ticks(void)
     return npi_clock_ticks_asked();
 }
 #endif
+
+/* True: ticks are the processor's counter, and npi_clock_counter() reads them without a call. */
+static inline bool npi_clock_is_counter(void)
+{
+#if defined(NPI_MODEL) || defined(NPI_WRAPPABLE)
+    return true;
+#elif defined(__x86_64__)
+    return npi_clock_is_tsc;
+#else
+    return false;
+#endif
+}
+
+static inline uint64_t npi_clock_counter(void)
+{
+#if defined(NPI_MODEL) || defined(NPI_WRAPPABLE)
+    return npi_clock_ticks();
+#elif defined(__x86_64__)
+    return __builtin_ia32_rdtsc();
+#else
+    return 0;
+#endif
+}
+
 uint64_t npi_clock_now_ns(void);                /* CLOCK_MONOTONIC */
 uint64_t npi_clock_ticks_to_ns(uint64_t ticks); /* of a difference */
 uint64_t npi_clock_ns_to_ticks(uint64_t ns);    /* of a difference; saturates */
