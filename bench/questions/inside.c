@@ -61,8 +61,11 @@ static void join(void *arg)
     char *depth = arg;
     if (depth < depth_mark + DEPTH) {
         int called = now.kind->submit_and_join(now.pool, join, depth + 1, 2);
-        atomic_fetch_add(called < 0 ? &now.failed : &now.inlined,
-                         called < 0 ? 1 : (uint64_t)called);
+        if (called < 0) {
+            atomic_fetch_add(&now.failed, 1);
+        } else {
+            atomic_fetch_add(&now.inlined, (uint64_t)called);
+        }
     }
     done_one();
 }
