@@ -40,6 +40,8 @@
  *   it would need a second heap block and its own waiting beside the group's.
  *   A thread that ends itself inside a task (pthread_exit, cancellation) unwinds through the callable,
  *   which is destroyed, and counts as run, as in C.
+ *   ThreadSanitizer does not see how libstdc++ counts the owners of an exception, whatever library it
+ *   passes through: give it "race:std::__exception_ptr::exception_ptr::_M_release" as a suppression.
  *
  * Where callables live  The C interface carries one pointer. A callable of at most one pointer that can
  *   neither throw nor has anything to destroy travels as that pointer. Every other one of up to 48 bytes,

@@ -323,6 +323,24 @@ static void futures()
     }
     CHECK(thrown);
 
+    /* What was thrown is read here, and destroyed by the worker. */
+    std::packaged_task<int()> later([]() -> int { throw 42; });
+    std::future<int> number = later.get_future();
+    std::atomic<bool> read{false};
+    CHECK(!pool.submit([later = std::move(later), &read]() mutable {
+        later();
+        check::until(read);
+    }));
+    int value = 0;
+    try {
+        (void)number.get();
+    } catch (const int &far_off) {
+        value = far_off;
+    }
+    /* This orders nothing: the exception's own count does. */
+    read.store(true, std::memory_order_relaxed);
+    CHECK(value == 42);
+
     check::blocker hold(pool);
     numapool::group group(pool);
     std::packaged_task<int()> never([] { return 1; });
