@@ -250,6 +250,13 @@ struct npi_dealt {
 _Static_assert(sizeof(struct npi_dealt) <= sizeof(struct npi_balance_scratch),
                "kept where the plan was made");
 
+static uint32_t held_by(const struct npi_shard *shard)
+{
+    uint64_t permits = npi_gate_permits(&shard->gate);
+    uint32_t limit = npi_permits_limit(permits), active = npi_permits_active(permits);
+    return active > limit ? active : limit;
+}
+
 /* Lower first, then give what is free: see balancer.h. What a shard holds is read once: a worker that
    leaves meanwhile would make its part smaller and nobody's larger. */
 static void set_limits(struct numapool *pool, struct npi_dealt *dealt)
@@ -262,9 +269,7 @@ static void set_limits(struct numapool *pool, struct npi_dealt *dealt)
             NPI_PROBE4(resize, pool, i, before, dealt[i].limit);
             (void)npi_gate_set_limit(gate, dealt[i].limit);
         }
-        uint64_t permits = npi_gate_permits(gate);
-        uint32_t limit = npi_permits_limit(permits), active = npi_permits_active(permits);
-        dealt[i].held = active > limit ? active : limit;
+        dealt[i].held = held_by(pool->shards[i]);
         held += dealt[i].held;
     }
     uint32_t budget = npi_a32_load_relaxed(&pool->budget);
@@ -337,6 +342,22 @@ void npi_balancer_apply_budget(struct numapool *pool)
         set_limits(pool, dealt);
     }
     (void)pthread_mutex_unlock(&balancer->lock);
+}
+
+bool npi_balancer_lend(struct npi_shard *shard)
+{
+    struct numapool *pool = shard->pool;
+    uint64_t held = 0;
+    (void)pthread_mutex_lock(&pool->balancer.lock);
+    for (unsigned i = 0; i < pool->shard_count; i++) {
+        held += held_by(pool->shards[i]);
+    }
+    bool lent = NPI_MUTANT(lent_beyond_budget, held < npi_a32_load_relaxed(&pool->budget), true);
+    if (lent) {
+        npi_gate_enter(&shard->gate);
+    }
+    (void)pthread_mutex_unlock(&pool->balancer.lock);
+    return lent;
 }
 
 static void balance(struct npi_tick *tick, struct npi_shard *shard, uint64_t now_ns)

@@ -50,4 +50,8 @@ void npi_tick_publish_first(struct npi_tick *tick, struct npi_shard *shard);
 /* First quotas and limits, and again after the budget changed. */
 void npi_balancer_apply_budget(struct numapool *pool);
 
+/* Takes a permit beyond the shard's limit out of what no shard holds of the budget, neither by its limit nor
+   by its workers. False: nothing is left. Limits are raised under the same lock, so the sum stands. */
+bool npi_balancer_lend(struct npi_shard *shard);
+
 #endif

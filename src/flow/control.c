@@ -197,20 +197,17 @@ static void start_wanted(struct npi_control *control)
 }
 
 /* A permit for one beside the searchers. The worker law counts workers that run tasks: with nobody but
-   searchers the limit may be as low as they are few. The bound then is the shard's equal part of the
-   budget: they run no tasks. */
+   searchers the limit may be as low as they are few. What the whole budget leaves is the bound then: all
+   of them may find tasks in the end. */
 static bool reserve_beside(struct npi_shard *shard)
 {
     struct npi_gate *gate = &shard->gate;
     if (npi_gate_reserve(gate, false)) {
         return true;
     }
-    uint64_t permits = npi_gate_permits(gate);
-    uint32_t part = npi_a32_load_relaxed(&shard->pool->budget) / shard->pool->shard_count;
-    if (npi_permits_searching(permits) == 0 || npi_permits_active(permits) >= part) {
+    if (npi_permits_searching(npi_gate_permits(gate)) == 0 || !npi_balancer_lend(shard)) {
         return false;
     }
-    npi_gate_enter(gate);
     npi_gate_search(gate);
     return true;
 }

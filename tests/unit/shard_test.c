@@ -2,6 +2,8 @@
    several lanes add. */
 #include "unit/shard_support.h"
 
+#include "flow/balancer.h"
+
 static struct test_shard test;
 static struct npi_shard *const shard = &test.shard;
 
@@ -387,6 +389,38 @@ static void threads_are_counted_up_to_both_limits(void **state)
     check_threads(3, most);
 }
 
+/* One more runs beside the limit while the whole budget, limits and workers together, leaves room for it. */
+static void beyond_the_limit_goes_what_the_budget_leaves(void **state)
+{
+    (void)state;
+    test_shard_init(&test, 8, 1);
+    struct npi_sleeper other_sleepers[TEST_WORKERS];
+    struct npi_shard other = {.pool = &test.pool};
+    npi_gate_init(&other.gate, other_sleepers, TEST_WORKERS - 2);
+    struct npi_shard *shards[] = {shard, &other};
+    test.pool.shards = shards;
+    test.pool.shard_count = 2;
+    assert_int_equal(pthread_mutex_init(&test.pool.balancer.lock, NULL), 0);
+
+    assert_true(npi_gate_reserve(&shard->gate, false));
+    assert_false(npi_gate_reserve(&shard->gate, false));
+    /* 1 runs, 2 may run beside it, of 4. */
+    assert_true(npi_balancer_lend(shard));
+    assert_int_equal(npi_permits_active(npi_gate_permits(&shard->gate)), 2);
+    assert_int_equal(npi_permits_limit(npi_gate_permits(&shard->gate)), 1);
+    /* 2 run, 2 may run beside them, also while none of those does. */
+    assert_false(npi_balancer_lend(shard));
+    assert_int_equal(npi_permits_active(npi_gate_permits(&shard->gate)), 2);
+    /* What others hold beyond their limit counts, too. */
+    (void)npi_gate_set_limit(&other.gate, 1);
+    npi_gate_enter(&other.gate);
+    npi_gate_enter(&other.gate);
+    assert_false(npi_balancer_lend(shard));
+    npi_gate_leave(&other.gate, false);
+    assert_true(npi_balancer_lend(shard));
+    (void)pthread_mutex_destroy(&test.pool.balancer.lock);
+}
+
 /* ---------------------------------------------------------------------------------- view */
 
 static void the_view_comes_back_as_published(void **state)
@@ -424,6 +458,7 @@ int main(void)
         cmocka_unit_test_teardown(at_the_limit_nobody_is_woken, fini),
         cmocka_unit_test_teardown(without_a_sleeper_control_is_asked_for_a_thread, fini),
         cmocka_unit_test_teardown(threads_are_counted_up_to_both_limits, fini),
+        cmocka_unit_test_teardown(beyond_the_limit_goes_what_the_budget_leaves, fini),
         cmocka_unit_test_teardown(the_view_comes_back_as_published, fini),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
