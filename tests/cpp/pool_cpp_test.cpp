@@ -14,7 +14,7 @@ static void life()
     CHECK(pool && pool.native() != nullptr && pool.shard_count() >= 1 && pool.node_count() >= 1);
     std::atomic<int> ran{0};
     for (int i = 0; i < 100; i++) {
-        CHECK(!pool.submit([&ran] { ran++; }));
+        CHECK(!pool.submit_wait([&ran] { ran++; }));
     }
     CHECK(!pool.drain() && ran == 100);
     CHECK(pool.submit([] {}) == numapool::errc::closed);

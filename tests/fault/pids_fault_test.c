@@ -19,8 +19,8 @@ static void within_a_limit(void)
         MUST(numapool_submit_wait(load_pool, &task, FOREVER) == NUMAPOOL_OK);
     }
     EVENTUALLY(inject_refused_threads() > 0);
-    MUST(cage_set("pids.max", "18") == 0); /* some more may start now */
     int inside = atomic_load(&blocker.inside);
+    MUST(cage_set("pids.max", "18") == 0); /* some more may start now */
     EVENTUALLY(atomic_load(&blocker.inside) > inside);
     door_open(&blocker.door);
     load_foreign(40);

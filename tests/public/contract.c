@@ -49,12 +49,13 @@ static void *watch_dog(void *arg)
 {
     (void)arg;
     struct timespec until;
-    clock_gettime(CLOCK_REALTIME, &until);
+    clock_gettime(CLOCK_MONOTONIC, &until);
     until.tv_sec += WATCHDOG_SECONDS;
     pthread_mutex_lock(&watchdog.lock);
     int error = 0;
     while (!watchdog.done && error != ETIMEDOUT) {
-        error = pthread_cond_timedwait(&watchdog.done_changed, &watchdog.lock, &until);
+        error =
+            pthread_cond_clockwait(&watchdog.done_changed, &watchdog.lock, CLOCK_MONOTONIC, &until);
     }
     if (!watchdog.done) {
         fprintf(stderr, "watchdog: nothing moves");
@@ -384,6 +385,23 @@ int threads_now(void)
     return entries("/proc/self/task");
 }
 
+#define THREAD_IS_ENDING 0x4u /* PF_EXITING of the kernel's include/linux/sched.h */
+
+/* As "TID (NAME) STATE PPID PGRP SESSION TTY TPGID FLAGS ...". A thread may be joined before it is gone from
+   /proc; it ends from before that on. */
+static bool lives_with(char *stat, const char *prefix, const char *part)
+{
+    char *name = strchr(stat, '('), *rest = strrchr(stat, ')');
+    unsigned flags = 0;
+    if (name == NULL || rest == NULL ||
+        sscanf(rest + 1, " %*c %*d %*d %*d %*d %*d %u", &flags) != 1) {
+        return false;
+    }
+    *rest = '\0';
+    return (flags & THREAD_IS_ENDING) == 0 && strncmp(name + 1, prefix, strlen(prefix)) == 0 &&
+           strstr(name, part) != NULL;
+}
+
 static int threads_with(const char *prefix, const char *part)
 {
     DIR *folder = opendir("/proc/self/task");
@@ -393,14 +411,11 @@ static int threads_with(const char *prefix, const char *part)
     int count = 0;
     struct dirent *entry;
     while ((entry = readdir(folder)) != NULL) {
-        char path[300], name[32] = "";
-        (void)snprintf(path, sizeof path, "/proc/self/task/%s/comm", entry->d_name);
+        char path[300], stat[512] = "";
+        (void)snprintf(path, sizeof path, "/proc/self/task/%s/stat", entry->d_name);
         FILE *file = fopen(path, "r");
         if (file != NULL) {
-            if (fgets(name, sizeof name, file) != NULL &&
-                strncmp(name, prefix, strlen(prefix)) == 0 && strstr(name, part) != NULL) {
-                count++;
-            }
+            count += fgets(stat, sizeof stat, file) != NULL && lives_with(stat, prefix, part);
             fclose(file);
         }
     }

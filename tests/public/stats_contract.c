@@ -56,6 +56,8 @@ static bool read_at_rest(numapool *pool, struct numapool_stats *all,
     *all = stats_of(pool);
     for (size_t i = 0; i < numapool_shard_count(pool); i++) {
         shards[i] = shard_stats_of(pool, i);
+        /* A thread on its way out is no worker any more, and counts its end when it is there. */
+        quiet = quiet && shards[i].workers == shards[i].threads_started - shards[i].threads_exited;
     }
     struct numapool_stats after = stats_of(pool);
     return quiet && after.workers_running == 0 && memcmp(all, &after, sizeof after) == 0;
@@ -85,7 +87,6 @@ static void the_numbers_add_up_at_rest(void **state)
                 assert_int_equal(one.queue_depth, 0);
                 assert_int_equal(one.workers_blocked, 0);
                 assert_int_equal(one.workers, one.workers_parked);
-                assert_int_equal(one.workers, one.threads_started - one.threads_exited);
                 assert_int_equal(one.queue_capacity, 64);
                 assert_int_equal(one.node, i);
                 assert_true(one.quota >= 1 && one.cap >= 1);
