@@ -8,7 +8,7 @@
 #include <unistd.h>
 
 /* Beside its tasks; then it hangs. */
-#define CHILD_SECONDS 100u
+#define CHILD_SECONDS 300u
 #define CHILD_TASKS_PER_SECOND 50000u
 
 bool load_in_child(void (*body)(void))

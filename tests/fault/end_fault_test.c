@@ -103,7 +103,7 @@ static int status_of_child(void (*body)(void))
     pid_t child = fork();
     MUST(child >= 0);
     if (child == 0) {
-        (void)alarm(60);
+        (void)alarm(300);
         (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
         body();
         _exit(99);

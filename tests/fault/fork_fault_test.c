@@ -32,7 +32,7 @@ static void fork_once(void)
     pid_t child = fork();
     MUST(child >= 0);
     if (child == 0) {
-        (void)alarm(60);
+        (void)alarm(300);
         _exit(child_is_told() ? 0 : 1);
     }
     int status = -1;

@@ -88,7 +88,7 @@ static uint64_t kill_one(unsigned round)
     MUST(child >= 0);
     if (child == 0) {
         (void)close(stream[0]);
-        (void)alarm(100);
+        (void)alarm(300);
         (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
         for (;;) {
             load_begin(&(struct load_shape){.nodes = 1u << round % 3, .mix = LOAD_ALL}, tasks);

@@ -19,7 +19,7 @@
 #define DROPPED 16u
 
 /* A load that does not move for so long hangs. */
-#define STILL_SECONDS 45
+#define STILL_SECONDS 200
 
 numapool *load_pool;
 

@@ -5,6 +5,8 @@
 #include "fault/halt.h"
 #include "fault/load.h"
 
+static uint64_t disturbed; /* in any round: a producer may be done before they begin to fail */
+
 static void disturb_futexes(unsigned round, uint64_t tasks)
 {
     load_begin(
@@ -12,7 +14,7 @@ static void disturb_futexes(unsigned round, uint64_t tasks)
         tasks);
     inject_share(INJECT_FUTEX, round % 2 == 0 ? 500 : 900);
     load_await_producers();
-    assert_true(inject_failed(INJECT_FUTEX) > 0);
+    disturbed += inject_failed(INJECT_FUTEX);
     load_end();
     inject_nothing();
 }
@@ -21,6 +23,7 @@ static void waits_return_for_no_reason(void **state)
 {
     (void)state;
     load_rounds(disturb_futexes);
+    assert_true(disturbed > 0);
     load_report("F9", "up to 9 of 10 futex calls spurious, interrupted or failing");
 }
 

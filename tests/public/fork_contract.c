@@ -22,7 +22,7 @@
 /* Nor can a child start threads if another thread was in the address sanitizer's allocator. */
 #define THREADS_AFTER_FORK (!SANITIZED)
 
-#define CHILD_SECONDS 30 /* then it hangs */
+#define CHILD_SECONDS 300 /* then it hangs */
 
 struct scene {
     numapool *pool;

@@ -36,7 +36,7 @@ if(NUMAPOOL_SANITIZE)
     string(REGEX MATCH "^([a-z]+)=(.*)$" _ "${plant}")
     add_test(NAME unit/sanitizer_${CMAKE_MATCH_1} COMMAND sanitizer_plant ${CMAKE_MATCH_1})
     # Not to abort: ctest takes that for a failure whatever was printed.
-    set_tests_properties(unit/sanitizer_${CMAKE_MATCH_1} PROPERTIES LABELS unit TIMEOUT 60
+    set_tests_properties(unit/sanitizer_${CMAKE_MATCH_1} PROPERTIES LABELS unit TIMEOUT 600
       PASS_REGULAR_EXPRESSION "${CMAKE_MATCH_2}" FAIL_REGULAR_EXPRESSION "nobody noticed: -?[1-9]"
       ENVIRONMENT "ASAN_OPTIONS=abort_on_error=0;TSAN_OPTIONS=halt_on_error=1")
   endforeach()

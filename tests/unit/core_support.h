@@ -58,7 +58,7 @@ static inline void test_watch(const char *what, void (*dump)(void))
     test_watched = what;
     test_dump_function = dump;
     (void)signal(SIGALRM, test_on_alarm);
-    (void)alarm(100);
+    (void)alarm(500);
 }
 
 static inline void test_watch_end(void)

@@ -103,7 +103,7 @@ done
 mapfile -t machine < <(sed -e 's/#.*//' -e '/^kernel:/d' "$shape_file" | xargs -n 1)
 words=$(sed -n 's/^kernel: *//p' "$shape_file" | xargs)
 append="console=ttyS0 quiet panic=-1 $words ${NPVM_APPEND:-} NPVM_SHAPE=$shape"
-append+=" NPVM_PROGRAM_S=${NPVM_PROGRAM_S:-120} ${shell:+NPVM_SHELL=1}"
+append+=" NPVM_PROGRAM_S=${NPVM_PROGRAM_S:-300} ${shell:+NPVM_SHELL=1}"
 # One emulation thread: placement does not need more, and several were seen to stall on a busy host.
 serial=${shell:+mon:}stdio # with a monitor, Ctrl-C goes to the guest
 command=(qemu-system-x86_64 -nodefaults -no-reboot -display none -serial "$serial"

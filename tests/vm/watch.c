@@ -11,7 +11,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#define AWAIT_S 90
+#define AWAIT_S 240
 #define PAUSE_MS 5
 #define THREADS_MAX 512
 #define LINES_MAX 64
