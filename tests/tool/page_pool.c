@@ -24,8 +24,10 @@
     } while (0)
 
 static numapool *pools[POOLS];
-static atomic_bool held, streaming;
-static atomic_int running;
+static atomic_bool streaming;
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static pthread_cond_t let_go = PTHREAD_COND_INITIALIZER;
+static bool held; /* under the lock */
 
 static void pause_us(long us)
 {
@@ -38,14 +40,24 @@ static void work(void *arg)
     (void)arg;
 }
 
+/* Wakes for nothing else: on a busy machine workers that wake again and again wait for a CPU, and the pool
+   would take them for starved and start no more. */
 static void hold(void *arg)
 {
     (void)arg;
-    atomic_fetch_add(&running, 1);
-    while (atomic_load(&held)) {
-        pause_us(1000);
+    CHECK(pthread_mutex_lock(&lock) == 0);
+    while (held) {
+        CHECK(pthread_cond_wait(&let_go, &lock) == 0);
     }
-    atomic_fetch_sub(&running, 1);
+    CHECK(pthread_mutex_unlock(&lock) == 0);
+}
+
+static void set_held(bool value)
+{
+    CHECK(pthread_mutex_lock(&lock) == 0);
+    held = value;
+    CHECK(pthread_cond_broadcast(&let_go) == 0);
+    CHECK(pthread_mutex_unlock(&lock) == 0);
 }
 
 /* A pool's name, and the text of its machine or "-". */
@@ -132,10 +144,10 @@ static bool obey(char *line)
         submit(i, count, work);
     } else if (strcmp(word, "hold") == 0) {
         CHECK(sscanf(line, "%*s %u %u", &i, &count) == 2);
-        atomic_store(&held, true);
+        set_held(true);
         submit(i, count, hold);
     } else if (strcmp(word, "release") == 0) {
-        atomic_store(&held, false);
+        set_held(false);
     } else if (strcmp(word, "stats") == 0) {
         print_stats(i);
         return true;

@@ -98,12 +98,18 @@ def rows(screen):
     return [], [], []
 
 
+def drawn(screen):
+    """What is drawn last is there: the sum, and the keys."""
+    return rows(screen)[1][-1:] == ["all"] and "q quit" in screen[-1]
+
+
 def screen():
     """80 x 24: everything there is."""
     pools = Pools(f"create 0 web {FOUR}", "hold 0 6", "run 0 200")
     terminal = Terminal(80, 24, "-i", 0.2, pools.pid)
     terminal.shows("per second: ")
-    lines = terminal.until("six tasks run", lambda s: any(re.match(r" all .*[ |]6/\d+\]", line) for line in s))
+    lines = terminal.until("six tasks run", lambda s: drawn(s) and
+                           any(re.match(r" all .*[ |]6/\d+\]", line) for line in s))
     assert len(lines) == 24 and all(len(line) <= 80 for line in lines), lines
     assert re.match(rf"\d\d:\d\d:\d\d  numapool top: {pools.pid} page_pool, pool web, up \S+$", lines[0]), lines[0]
     assert re.match(r"open, 4 shards on 4 nodes, budget 8, \d+ threads, \S+ of \S+ in use$", lines[1]), lines[1]
@@ -190,7 +196,7 @@ def scroll():
     """More shards than lines."""
     pools = Pools("create 0 web pack:32 [numa] core:1 pu:1", NUMAPOOL_WORKERS_MAX="32", NUMAPOOL_QUOTA="ignore")
     terminal = Terminal(80, 16, "-i", 0.2, pools.pid)
-    lines = terminal.until("the first", lambda s: rows(s)[1][:1] == ["0"])
+    lines = terminal.until("the first", lambda s: drawn(s) and rows(s)[1][:1] == ["0"])
     fit = len(rows(lines)[1]) - 1
     assert rows(lines)[1] == [*map(str, range(fit)), "all"] and 5 <= fit < 32, lines
     terminal.keys("Down")
