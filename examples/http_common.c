@@ -354,6 +354,10 @@ void http_drain(struct http_server *server, void (*look)(void *arg, unsigned wai
         waited_ms += HTTP_LOOK_MS;
     }
     int result = numapool_drain(server->pool, 0);
+    /* No connection: each request is answered, and at most a worker is still on its way back from one. */
+    while (result == NUMAPOOL_E_TIMEDOUT && atomic_load(&server->counts.open) == 0) {
+        result = numapool_drain(server->pool, HTTP_LOOK_MS * MS);
+    }
     if (result == NUMAPOOL_E_TIMEDOUT) {
         fprintf(stderr, "%s: cancelling requests that are not served yet\n", server->name);
         (void)numapool_group_cancel(server->group);
