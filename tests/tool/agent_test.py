@@ -9,12 +9,11 @@ import signal
 import socket
 import struct
 import subprocess
-import sys
 import threading
 import time
 
-sys.dont_write_bytecode = True  # nothing is left where the sources are
-from agents import MACHINE, Agent, Pools, case, is_, once, program, until, work
+from agents import MACHINE, Agent, NamedPools as Pools, is_, once, work
+from pools import case, program, until
 
 
 def has_ipv6():

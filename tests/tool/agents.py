@@ -1,7 +1,4 @@
-"""What the tests of numapool agent have: processes with pools, and agents. CASE PROGRAM POOL are a test's arguments.
-
-POOL is page_pool, a process with pools that does what it is told on its standard input.
-"""
+"""What the tests of numapool agent have: processes with pools, and agents."""
 
 import json
 import os
@@ -9,45 +6,23 @@ import re
 import signal
 import socket
 import subprocess
-import sys
 import tempfile
 import threading
-import time
 
-case, program, pool_program = sys.argv[1:]
+from pools import Pools, case, pool_program, program, until
+
 MACHINE = "pack:2 [numa] core:2 pu:1"
 work = tempfile.TemporaryDirectory(prefix="agent_test.")
 
 
-def until(what, condition, tries=1500):
-    """Waits for a fact; the number of tries only keeps a failure from lasting for ever."""
-    for _ in range(tries):
-        found = condition()
-        if found:
-            return found
-        time.sleep(0.02)
-    raise AssertionError(f"never: {what}")
-
-
-class Pools:
-    """A process with pools, by a name of its own. Always ended, whatever the test does."""
-
-    everybody = []
+class NamedPools(Pools):
+    """By a name of its own."""
 
     def __init__(self, *lines, name="page_pool"):
         path = os.path.join(work.name, name)
         if not os.path.exists(path):
             os.symlink(os.path.realpath(pool_program), path)
-        self.process = subprocess.Popen([path], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-        self.everybody.append(self)
-        self.pid = int(self.process.stdout.readline())
-        self.tell(*lines)
-
-    def tell(self, *lines):
-        for line in lines:
-            self.process.stdin.write(line + "\n")
-            self.process.stdin.flush()
-            assert self.process.stdout.readline() == "ok\n", line
+        super().__init__(*lines, path=path)
 
     def look(self):
         """What its only pool shows."""
@@ -57,10 +32,6 @@ class Pools:
     def rest(self):
         """From then on it has nothing to publish, and cannot be late with it."""
         until("it sleeps", lambda: all(shard["state"] == "asleep" for shard in self.look()["shards"]))
-
-    def kill(self):
-        self.process.kill()
-        self.process.wait()
 
 
 class Agent:

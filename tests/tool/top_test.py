@@ -14,33 +14,13 @@ import sys
 import tempfile
 import time
 
-case, program, pool_program = sys.argv[1:]
+from pools import Pools, case, program
+
 FOUR = "pack:4 [numa] core:2 pu:1"
 if shutil.which("tmux") is None:
     print("skipped: no tmux, in which the program runs")
     sys.exit(77)
 work = tempfile.mkdtemp(prefix="top_test.")
-
-
-class Pools:
-    everybody = []
-
-    def __init__(self, *lines, **environment):
-        self.process = subprocess.Popen([pool_program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
-                                        env={**os.environ, **environment})
-        self.everybody.append(self)
-        self.pid = int(self.process.stdout.readline())
-        self.tell(*lines)
-
-    def tell(self, *lines):
-        for line in lines:
-            self.process.stdin.write(line + "\n")
-            self.process.stdin.flush()
-            assert self.process.stdout.readline() == "ok\n", line
-
-    def kill(self):
-        self.process.kill()
-        self.process.wait()
 
 
 class Terminal:

@@ -10,9 +10,10 @@ import re
 import signal
 import subprocess
 import sys
-import time
 
-case, program, pool_program, source = sys.argv[1:]
+from pools import Pools, case, pool_program, program, until
+
+source = sys.argv[4]
 MACHINE = "pack:2 [numa] core:2 pu:1"
 
 
@@ -21,58 +22,12 @@ def skip(reason):
     sys.exit(77)
 
 
-class Pools:
-    """A process with pools. Always ended, whatever the test does."""
-
-    everybody = []
-
-    def __init__(self, **environment):
-        self.process = subprocess.Popen([pool_program], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-                                        text=True, env={**os.environ, **environment})
-        self.everybody.append(self)
-        self.pid = int(self.process.stdout.readline())
-
-    def ask(self, line):
-        self.process.stdin.write(line + "\n")
-        self.process.stdin.flush()
-        answer = self.process.stdout.readline()
-        assert answer, f"no answer to {line}"
-        return answer
-
-    def tell(self, *lines):
-        for line in lines:
-            assert self.ask(line) == "ok\n", line
-
-    def text(self, line):
-        answer = ""
-        part = self.ask(line)
-        while part != ".\n":
-            answer += part
-            part = self.process.stdout.readline()
-            assert part
-        return answer
-
-    def kill(self):
-        self.process.kill()
-        self.process.wait()
-
-
 def stat(*arguments, expect=0, **environment):
     result = subprocess.run([program, "stat", *map(str, arguments)], capture_output=True, text=True,
                             env={**os.environ, **environment}, timeout=100)
     assert result.returncode == expect, (arguments, result)
     assert "\x1b" not in result.stdout
     return result
-
-
-def until(what, condition, tries=1500):
-    """Waits for a fact; the number of tries only keeps a failure from lasting for ever."""
-    for _ in range(tries):
-        found = condition()
-        if found:
-            return found
-        time.sleep(0.02)
-    raise AssertionError(f"never: {what}")
 
 
 def sample(pid):

@@ -18,7 +18,7 @@ endif()
 if(TARGET numapool_watch)
   foreach(stem stats_page stats_page_threads)
     numapool_test(${stem}_test unit SOURCES ${stem}_test.c
-      LIBS numapool_watch ${NUMAPOOL_ALL_OBJECTS} ${private_libraries} TIMEOUT 600)
+      LIBS numapool_watch ${NUMAPOOL_ALL_OBJECTS} ${private_libraries})
   endforeach()
   target_link_options(stats_page_threads_test PRIVATE LINKER:--wrap=npi_stats_page_put)
   foreach(stem page_reader pool_view top_view headroom)
