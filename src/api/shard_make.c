@@ -132,8 +132,7 @@ int npi_shard_create(struct npi_shard **out, struct numapool *pool, unsigned ind
     uint64_t capacity = pool->config.queue_tasks / n + (pool->config.queue_tasks % n != 0);
     shard->capacity_tasks = (uint32_t)capacity;
     shard->worker_slots = npi_pool_threads_max(pool, pool->budget_max);
-    uint64_t kept = pool->config.workers_min;
-    shard->workers_kept = (uint32_t)(kept / n + (index < kept % n));
+    shard->workers_kept = npi_pool_part(pool, pool->config.workers_min, index);
     if (shard->workers_kept == 0) {
         shard->workers_kept = 1;
     }

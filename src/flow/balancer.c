@@ -328,7 +328,7 @@ void npi_balancer_apply_budget(struct numapool *pool)
     } else {
         struct npi_dealt *dealt = (void *)balancer->scratch;
         for (unsigned i = 0; i < pool->shard_count; i++) {
-            uint32_t part = budget / pool->shard_count + (i < budget % pool->shard_count);
+            uint32_t part = npi_pool_part(pool, budget, i);
             unsigned most = pool->shards[i]->plan->workers_max;
             uint32_t limit = most != 0 && part > most ? most : part;
             if (balancer->quota[i] != limit) {

@@ -260,8 +260,7 @@ static void call_threads(struct npi_shard *shard)
     }
     for (unsigned i = 0; i < pool->shard_count && wanted != 0; i++) {
         struct npi_shard *other = pool->shards[i];
-        while (other != shard && wanted != 0 &&
-               npi_shard_uncount_thread(other, other->workers_kept)) {
+        while (other != shard && wanted != 0 && npi_shard_cede_thread(other)) {
             uint32_t sleeper = npi_gate_pop(&other->gate, NPI_SLEEPER_DISMISSED);
             if (sleeper == NPI_GATE_NOBODY) {
                 npi_shard_recount_thread(other);

@@ -77,6 +77,12 @@ struct numapool {
     struct npi_balancer balancer;
 };
 
+/* A shard's equal part of what the pool has so many of; the first shards have the remainder. */
+static inline uint32_t npi_pool_part(const struct numapool *pool, uint32_t whole, unsigned index)
+{
+    return whole / pool->shard_count + (index < whole % pool->shard_count);
+}
+
 /* Threads that may exist at a budget: it, and those that replace waiting ones. */
 static inline uint32_t npi_pool_threads_max(const struct numapool *pool, uint32_t budget)
 {

@@ -383,6 +383,15 @@ bool npi_shard_uncount_thread(struct npi_shard *shard, uint32_t keep)
     return true;
 }
 
+bool npi_shard_cede_thread(struct npi_shard *shard)
+{
+    const struct numapool *pool = shard->pool;
+    uint32_t part = npi_pool_part(pool, npi_a32_load_relaxed(&pool->budget), shard->index);
+    bool less = part < shard->workers_kept;
+    return npi_shard_uncount_thread(
+        shard, NPI_MUTANT(kept_beyond_budget, less, false) ? part : shard->workers_kept);
+}
+
 void npi_shard_recount_thread(struct npi_shard *shard)
 {
     (void)npi_a32_add_relaxed(&shard->threads, 1);

@@ -281,6 +281,10 @@ void npi_shard_discount_thread(struct npi_shard *shard);
 /* One of the shard's threads is to end, or false: only `keep` are left. It does not end after all. */
 bool npi_shard_uncount_thread(struct npi_shard *shard, uint32_t keep);
 void npi_shard_recount_thread(struct npi_shard *shard);
+/* The same for another shard that wants one: those that are kept stay, but of a budget below all that are
+   kept only the shard's part. These parts are together no more than the budget, and the pool may have more
+   threads than that; so a shard whose threads have all ended is given one. */
+bool npi_shard_cede_thread(struct npi_shard *shard);
 
 /* Control's, each tick: ends the use of further lanes, since with them in use every submit adds up all
    lanes and every take compares them. Nobody stands in the first lane: they are no longer filled.

@@ -260,6 +260,35 @@ static void slow_destructors_hold_up_nobody(void **state)
     pthread_key_delete(slow_key);
 }
 
+/* At a budget below the threads that are kept, one shard's threads all end: the other's, which are kept
+   and as many as the pool may have, make room for new ones. */
+static void kept_threads_make_room(void **state)
+{
+    (void)state;
+    enum { COUNT = 40 };
+    static struct leaver leavers[COUNT];
+    struct numapool_config config;
+    config_of(&config, &(struct kind){.machine = "pack:2 [numa] core:4 pu:1",
+                                      .workers_max = 8,
+                                      .mode = NUMAPOOL_FIXED});
+    config.workers_min = 8;
+    numapool *pool = make_with(&config);
+    assert_int_equal(stats_of(pool).workers, 8);
+    assert_int_equal(numapool_set_budget(pool, 2), NUMAPOOL_OK);
+    for (int i = 0; i < COUNT; i++) {
+        leavers[i].how = BY_EXIT;
+        struct numapool_task task = {.run = run_and_leave,
+                                     .arg = &leavers[i],
+                                     .node = i < COUNT / 2,
+                                     .flags = NUMAPOOL_ON_NODE | NUMAPOOL_STRICT_NODE,
+                                     .task_class = NUMAPOOL_CRITICAL};
+        assert_int_equal(numapool_submit_wait(pool, &task, FOREVER), NUMAPOOL_OK);
+        EVENTUALLY(atomic_load(&leavers[i].cleaned) ==
+                   1); /* no other task ends a thread meanwhile */
+    }
+    finish(pool);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -268,6 +297,7 @@ int main(void)
         cmocka_unit_test(no_permit_is_lost),
         cmocka_unit_test(a_drop_may_end_its_thread_too),
         cmocka_unit_test(slow_destructors_hold_up_nobody),
+        cmocka_unit_test(kept_threads_make_room),
     };
     if (pthread_key_create(&data_key, destroy_data) != 0) {
         return 1;

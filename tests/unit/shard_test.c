@@ -389,6 +389,26 @@ static void threads_are_counted_up_to_both_limits(void **state)
     check_threads(3, most);
 }
 
+/* At a budget below all that are kept the pool may have no more threads than one shard keeps. */
+static void a_shard_cedes_what_its_part_of_the_budget_leaves(void **state)
+{
+    (void)state;
+    test_shard_init(&test, 8, 1);
+    test.pool.shard_count = 2;
+    shard->index = 1;
+    shard->workers_kept = 3;
+    static const struct {
+        uint32_t budget, kept;
+    } cases[] = {{TEST_WORKERS, 2}, {3, 1}, {2, 1}, {6, 3}, {7, 3}, {100, 3}};
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        npi_a32_store_relaxed(&test.pool.budget, cases[i].budget);
+        npi_a32_store_relaxed(&shard->threads, TEST_WORKERS);
+        while (npi_shard_cede_thread(shard)) {
+        }
+        assert_int_equal(npi_a32_load_relaxed(&shard->threads), cases[i].kept);
+    }
+}
+
 /* One more runs beside the limit while the whole budget, limits and workers together, leaves room for it. */
 static void beyond_the_limit_goes_what_the_budget_leaves(void **state)
 {
@@ -458,6 +478,7 @@ int main(void)
         cmocka_unit_test_teardown(at_the_limit_nobody_is_woken, fini),
         cmocka_unit_test_teardown(without_a_sleeper_control_is_asked_for_a_thread, fini),
         cmocka_unit_test_teardown(threads_are_counted_up_to_both_limits, fini),
+        cmocka_unit_test_teardown(a_shard_cedes_what_its_part_of_the_budget_leaves, fini),
         cmocka_unit_test_teardown(beyond_the_limit_goes_what_the_budget_leaves, fini),
         cmocka_unit_test_teardown(the_view_comes_back_as_published, fini),
     };
