@@ -334,8 +334,8 @@ struct numapool_task {
     void *arg;
 
     /* Called instead of run for a task that was accepted but will not run; `why` is
-       NUMAPOOL_E_DEADLINE, _E_CLOSED, _E_SHED or _E_CANCELLED. On any thread, with no lock of the
-       pool held; it must not wait. May be NULL. */
+       NUMAPOOL_E_DEADLINE, _E_CLOSED, _E_SHED or _E_CANCELLED. On any thread (_E_CLOSED: on the
+       one that destroys the pool), with no lock of the pool held; it must not wait. May be NULL. */
     void (*drop)(void *arg, int why);
 
     numapool_group *group; /* NULL = none */

@@ -1,7 +1,7 @@
 /*
  * Short lives of many pools: machines, laws, budgets and mixtures of tasks drawn anew for each, with tasks
- * that end their threads, wait, hand in others, and are dropped. One thread submits and then only drains,
- * so that nothing helps the pool to end what it accepted. A soak does the same for long to few mixtures.
+ * that end their threads, wait, hand in others, and are dropped. One thread submits and then only drains or
+ * destroys, so that nothing helps the pool to end what it accepted. A soak does the same for long to few mixtures.
  */
 #include "contract.h"
 
@@ -9,7 +9,7 @@ enum { STEPS_MAX = 6, STEP_TASKS_MAX = 200, NODES_MAX = 16 };
 
 struct life {
     numapool *pool;
-    numapool_group *group;
+    numapool_group *group; /* NULL: the pool ends with tasks in its queues */
     unsigned nodes;
     atomic_uint accepted, ran, dropped;
 };
@@ -81,9 +81,11 @@ static void run_job(void *arg)
 static void drop_job(void *arg, int why)
 {
     const struct job *job = arg;
-    CHECK(why == NUMAPOOL_E_CANCELLED);
+    CHECK(why == (job->life->group != NULL ? NUMAPOOL_E_CANCELLED : NUMAPOOL_E_CLOSED));
     atomic_fetch_add(&job->life->dropped, 1);
-    end_thread_if(job);
+    if (why != NUMAPOOL_E_CLOSED) { /* then it may be the thread that destroys */
+        end_thread_if(job);
+    }
 }
 
 static bool chance(uint64_t *seed, unsigned percent)
@@ -143,12 +145,33 @@ static numapool *draw_pool(uint64_t *seed, unsigned nodes)
     return make_with(&config);
 }
 
+static void end_drained(struct life *life, uint64_t *seed)
+{
+    if (chance(seed, 30)) {
+        assert_int_equal(numapool_group_cancel(life->group), NUMAPOOL_OK);
+    }
+    waiting_for("lives", 0, "a group");
+    assert_int_equal(numapool_group_wait(life->group, FOREVER), NUMAPOOL_OK);
+    assert_int_equal(numapool_group_destroy(life->group), NUMAPOOL_OK);
+    finish(life->pool);
+}
+
+static void end_at_once(struct life *life)
+{
+    unwatch(life->pool);
+    waiting_for("lives", 0, "numapool_destroy");
+    assert_int_equal(numapool_destroy(life->pool), NUMAPOOL_OK);
+    waiting_for(NULL, 0, NULL);
+}
+
 static void live(uint64_t seed)
 {
     const unsigned nodes = 1u << draw(&seed) % 5;
     assert_true(nodes <= NODES_MAX);
     struct life life = {.pool = draw_pool(&seed, nodes), .nodes = nodes};
-    assert_int_equal(numapool_group_create(&life.group, life.pool), NUMAPOOL_OK);
+    if (chance(&seed, 70)) {
+        assert_int_equal(numapool_group_create(&life.group, life.pool), NUMAPOOL_OK);
+    }
     size_t used = 0;
     const unsigned steps = 1 + draw(&seed) % STEPS_MAX;
     for (unsigned step = 0; step < steps; step++) {
@@ -165,13 +188,11 @@ static void live(uint64_t seed)
             submit_job(&life, &jobs[used++], &mixture, &seed);
         }
     }
-    if (chance(&seed, 30)) {
-        assert_int_equal(numapool_group_cancel(life.group), NUMAPOOL_OK);
+    if (life.group != NULL) {
+        end_drained(&life, &seed);
+    } else {
+        end_at_once(&life);
     }
-    waiting_for("lives", 0, "a group");
-    assert_int_equal(numapool_group_wait(life.group, FOREVER), NUMAPOOL_OK);
-    assert_int_equal(numapool_group_destroy(life.group), NUMAPOOL_OK);
-    finish(life.pool);
     assert_int_equal(atomic_load(&life.accepted),
                      atomic_load(&life.ran) + atomic_load(&life.dropped));
 }
