@@ -386,10 +386,11 @@ bool npi_shard_uncount_thread(struct npi_shard *shard, uint32_t keep)
 bool npi_shard_cede_thread(struct npi_shard *shard)
 {
     const struct numapool *pool = shard->pool;
-    uint32_t part = npi_pool_part(pool, npi_a32_load_relaxed(&pool->budget), shard->index);
-    bool less = part < shard->workers_kept;
-    return npi_shard_uncount_thread(
-        shard, NPI_MUTANT(kept_beyond_budget, less, false) ? part : shard->workers_kept);
+    uint32_t keep = npi_pool_part(pool, npi_a32_load_relaxed(&pool->budget), shard->index);
+    if (NPI_MUTANT(kept_beyond_budget, keep > shard->workers_kept, true)) {
+        keep = shard->workers_kept;
+    }
+    return npi_shard_uncount_thread(shard, keep);
 }
 
 void npi_shard_recount_thread(struct npi_shard *shard)

@@ -5,7 +5,7 @@
  */
 #include "contract.h"
 
-enum { STEPS_MAX = 6, STEP_TASKS_MAX = 200, NODES_MAX = 16 };
+enum { STEPS_MAX = 6, STEP_TASKS_MAX = 200 };
 
 struct life {
     numapool *pool;
@@ -167,7 +167,6 @@ static void end_at_once(struct life *life)
 static void live(uint64_t seed)
 {
     const unsigned nodes = 1u << draw(&seed) % 5;
-    assert_true(nodes <= NODES_MAX);
     struct life life = {.pool = draw_pool(&seed, nodes), .nodes = nodes};
     if (chance(&seed, 70)) {
         assert_int_equal(numapool_group_create(&life.group, life.pool), NUMAPOOL_OK);

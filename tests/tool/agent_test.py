@@ -12,8 +12,8 @@ import subprocess
 import threading
 import time
 
-from agents import MACHINE, Agent, NamedPools as Pools, is_, once, work
-from pools import case, program, until
+from agents import Agent, NamedPools as Pools, is_, once, work
+from pools import MACHINE, case, program, until
 
 
 def has_ipv6():

@@ -11,7 +11,6 @@ import threading
 
 from pools import Pools, case, pool_program, program, until
 
-MACHINE = "pack:2 [numa] core:2 pu:1"
 work = tempfile.TemporaryDirectory(prefix="agent_test.")
 
 

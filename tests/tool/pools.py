@@ -9,6 +9,7 @@ import sys
 import time
 
 case, program, pool_program = sys.argv[1:4]
+MACHINE = "pack:2 [numa] core:2 pu:1"
 
 
 def until(what, condition, tries=1500):

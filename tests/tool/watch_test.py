@@ -11,10 +11,9 @@ import signal
 import subprocess
 import sys
 
-from pools import Pools, case, pool_program, program, until
+from pools import MACHINE, Pools, case, pool_program, program, until
 
 source = sys.argv[4]
-MACHINE = "pack:2 [numa] core:2 pu:1"
 
 
 def skip(reason):
