@@ -24,10 +24,11 @@ static bool same(const struct npi_watch *a, const struct npi_watch *b)
 }
 
 /* A worker that runs tasks or holds a permit to: not one that sleeps, ends, or has not begun. */
-static bool is_up(const struct npi_worker *worker)
+static bool is_up(const struct npi_worker *worker, uint32_t whereabouts)
 {
     uint32_t word = npi_a32_load_acquire(&worker->shard->gate.sleepers[worker->index].word);
-    return (word == NPI_SLEEPER_AWAKE || word == NPI_SLEEPER_WOKEN) &&
+    return (word == NPI_SLEEPER_AWAKE || word == NPI_SLEEPER_WOKEN ||
+            NPI_MUTANT(leaving_unwatched, whereabouts == NPI_IN_LEAVE, false)) &&
            npi_a32_load_relaxed(&worker->tid) != 0;
 }
 
@@ -78,14 +79,14 @@ static void look_at(struct npi_worker *worker, struct look *look)
 {
     uint64_t limit_ns = worker->shard->pool->config.watchdog_ns;
     struct npi_watch *before = &worker->watch;
-    bool up = is_up(worker);
     struct npi_watch now = {
         .done = npi_a64_load_relaxed(&worker->done),
         .dropped = npi_a64_load_relaxed(&worker->dropped),
         .started_ticks = npi_a64_load_relaxed(&worker->started_ticks),
         .signs = npi_a32_load_relaxed(&worker->signs),
     };
-    bool waits = (now.signs & NPI_WHEREABOUTS) == NPI_IN_WAIT;
+    uint32_t whereabouts = now.signs & NPI_WHEREABOUTS;
+    bool up = is_up(worker, whereabouts), waits = whereabouts == NPI_IN_WAIT;
     bool told = before->tell_after_ns != 0;
     if (up && !waits && before->since_ns != 0 && same(before, &now) && (told || !look->anew)) {
         uint64_t stuck_ns = look->now_ns - before->since_ns;

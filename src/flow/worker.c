@@ -41,8 +41,7 @@ static inline void count(npi_a64 *counter, uint64_t by)
 static void sign(struct npi_worker *worker, uint32_t whereabouts)
 {
     uint32_t signs = npi_a32_load_relaxed(&worker->signs);
-    npi_a32_store_relaxed(&worker->signs,
-                          ((signs & ~(uint32_t)NPI_WHEREABOUTS) | whereabouts) + NPI_SIGN);
+    npi_a32_store_relaxed(&worker->signs, ((signs & ~NPI_WHEREABOUTS) | whereabouts) + NPI_SIGN);
 }
 
 static void note_wait(struct npi_worker *worker, enum npi_class rank, uint64_t wait_ticks)
@@ -348,12 +347,13 @@ static bool park(struct npi_worker *worker, bool searching, bool holds_permit)
     uint64_t idle_exit_ns = shard->pool->config.idle_exit_ns;
     npi_scratch_cool(&worker->scratch);
     npi_cache_flush(worker->scratch.space);
-    sign(worker, 0);
+    sign(worker, NPI_IN_LEAVE);
     NPI_PROBE3(park, shard->pool, shard->index, worker->index);
     npi_gate_push(&shard->gate, worker->index);
     if (holds_permit) {
         NPI_MUTANT(permit_slept_on, npi_gate_leave(&shard->gate, searching), (void)searching);
     }
+    sign(worker, 0);
     tell_drain(shard->pool);
     bool kept = false;
     uint64_t exit_at_ns = UINT64_MAX;
@@ -571,10 +571,12 @@ static void on_thread_exit(void *arg)
     }
     npi_scratch_cool(&worker->scratch);
     (void)npi_shard_uncount_thread(shard, 0);
+    sign(worker, NPI_IN_LEAVE);
     npi_a32_store_release(&shard->gate.sleepers[worker->index].word, NPI_SLEEPER_FREE);
     if (!lent) {
         npi_gate_leave(&shard->gate, false);
     }
+    sign(worker, 0);
     npi_shard_look(shard, NPI_GATE_NOBODY);
     tell_drain(shard->pool);
     thread_ended(worker);

@@ -31,7 +31,13 @@
 
 /* What a worker says of itself for the watchdog: in the lower bits what it is in besides a task, above
    them a count of its changes and of its parks, so that two looks tell whether it got on. */
-enum npi_whereabouts { NPI_IN_WAIT = 1, NPI_IN_DROP = 2, NPI_WHEREABOUTS = 3 };
+enum npi_whereabouts {
+    NPI_IN_WAIT = 1,
+    NPI_IN_DROP = 2,
+    NPI_IN_LEAVE =
+        3, /* its slot says that it sleeps or is free, and it may hold its permit still */
+};
+#define NPI_WHEREABOUTS UINT32_C(3)
 #define NPI_SIGN (NPI_WHEREABOUTS + 1)
 
 /* What the watchdog saw, and since when. */

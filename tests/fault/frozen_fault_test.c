@@ -176,12 +176,43 @@ static void a_frozen_thread_holds_up_no_task(void **state)
     }
 }
 
+/*
+ * Its slot says that it sleeps, and it holds its permit still: as long as it does, it keeps every task
+ * waiting for a tick. The others lie above it in the stack, so nobody ever wakes it.
+ */
+static void a_worker_frozen_as_it_goes_to_sleep_is_told_of(void **state)
+{
+    (void)state;
+    struct blocker blocker = BLOCKER;
+    struct numapool_config config;
+    config_of(&config, &(struct kind){.workers_max = 3, .mode = NUMAPOOL_FIXED});
+    config.watchdog_ns = 50 * MS;
+    numapool *pool = make_with(&config);
+    atomic_int ran = 0;
+    block_workers(pool, &blocker, 2);
+    halt_at(HALT_PUSHED, HALT_WORKER, 1);
+    MUST(numapool_submit(pool, count_run, &ran) == NUMAPOOL_OK);
+    EVENTUALLY(halt_standing(HALT_PUSHED) == 1);
+    door_open(&blocker.door);
+    EVENTUALLY(stats_of(pool).workers_stuck == 1);
+    assert_true(stats_of(pool).tasks_stuck >= 1);
+    for (int tasks = 2; tasks < 20; tasks++) {
+        MUST(numapool_submit(pool, count_run, &ran) == NUMAPOOL_OK);
+        EVENTUALLY(atomic_load(&ran) == tasks);
+    }
+    assert_int_equal(halt_standing(HALT_PUSHED), 1);
+    halt_release();
+    EVENTUALLY(stats_of(pool).workers_stuck == 0);
+    finish(pool);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_frozen_producer_delays_its_own_task_alone),
         cmocka_unit_test(four_frozen_producers_refuse_the_rest),
         cmocka_unit_test(a_frozen_thread_holds_up_no_task),
+        cmocka_unit_test(a_worker_frozen_as_it_goes_to_sleep_is_told_of),
         cmocka_unit_test(producers_at_random_instructions),
         cmocka_unit_test(workers_at_random_instructions),
     };

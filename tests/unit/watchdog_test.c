@@ -140,6 +140,27 @@ static void every_change_begins_the_time_anew(void **state)
     assert_int_equal(stuck(f), 6);
 }
 
+static void who_lies_down_and_holds_a_permit_still_is_looked_at(void **state)
+{
+    (void)state;
+    struct fixture *f = begin(0);
+    npi_a32_init(&f->workers[0].signs, NPI_IN_LEAVE);
+    npi_a32_init(&f->workers[1].signs, NPI_IN_LEAVE); /* its task has ended its thread */
+    npi_a32_init(&f->sleepers[1].word, NPI_SLEEPER_FREE);
+    for (uint32_t step = 0; step < 20; step++) {
+        npi_a32_init(&f->workers[2].signs, step * NPI_SIGN + NPI_IN_LEAVE); /* again and again */
+        pass(f, STEP_NS);
+    }
+    assert_int_equal(stuck(f), 2);
+    assert_int_equal(ever(f), 2);
+    assert_non_null(strstr(f->line, "between tasks"));
+    npi_a32_init(&f->workers[0].signs, NPI_SIGN);
+    npi_a32_init(&f->workers[1].tid, 0);
+    pass(f, STEP_NS);
+    assert_int_equal(stuck(f), 0);
+    assert_int_equal(f->infos, 2);
+}
+
 static void nobody_else_is_looked_at(void **state)
 {
     (void)state;
@@ -203,6 +224,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(told_at_the_limit_and_after_twice_that),
         cmocka_unit_test(every_change_begins_the_time_anew),
+        cmocka_unit_test(who_lies_down_and_holds_a_permit_still_is_looked_at),
         cmocka_unit_test(nobody_else_is_looked_at),
         cmocka_unit_test(a_look_that_is_long_overdue_accuses_nobody),
         cmocka_unit_test(many_at_once_fill_no_log),

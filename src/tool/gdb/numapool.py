@@ -284,7 +284,7 @@ class Workers(Command):
                     started = word(worker["started_ticks"])
                     within = where.get(word(worker["signs"]) & 3, "")
                     function = word(worker["function"])
-                    if state in ("asleep", "dismissed"):
+                    if state in ("asleep", "dismissed") and within != "in_leave":
                         does = "asleep"
                     elif within == "in_drop":
                         does = "in the drop of a task, %s" % function_name(function)
