@@ -382,17 +382,20 @@ static void a_worker_frozen_by_a_signal_is_told_of(void **state)
         EVENTUALLY(atomic_load(&frozen_now) == 1);
         /* A task for each of the others, and one that needs it: if it sleeps it is woken, too. */
         struct blocker blocker = BLOCKER;
+        struct numapool_task task = {
+            .run = block, .arg = &blocker, .task_class = NUMAPOOL_CRITICAL};
         for (int i = 0; i < 3; i++) {
-            assert_int_equal(numapool_submit(pool, block, &blocker), NUMAPOOL_OK);
+            assert_int_equal(numapool_submit_wait(pool, &task, FOREVER), NUMAPOOL_OK);
         }
         EVENTUALLY(atomic_load(&blocker.inside) == 2);
         EVENTUALLY(heard_of(atomic_load(&open_tid)));
         EVENTUALLY(stats_of(pool).tasks_stuck >= 1);
         /* And the others do all there is. */
-        for (int i = 0; i < 1000; i++) {
-            assert_int_equal(numapool_submit(pool, count_run, &ran), NUMAPOOL_OK);
-        }
         door_open(&blocker.door);
+        task = (struct numapool_task){.run = count_run, .arg = &ran};
+        for (int i = 0; i < 1000; i++) {
+            assert_int_equal(numapool_submit_wait(pool, &task, FOREVER), NUMAPOOL_OK);
+        }
         EVENTUALLY(atomic_load(&ran) == 1000 && atomic_load(&blocker.left) == 3);
         EVENTUALLY(stats_of(pool).workers_stuck == 1);
         assert_int_equal(atomic_load(&frozen_now), 1);
