@@ -34,8 +34,7 @@
 enum npi_whereabouts {
     NPI_IN_WAIT = 1,
     NPI_IN_DROP = 2,
-    NPI_IN_LEAVE =
-        3, /* its slot says that it sleeps or is free, and it may hold its permit still */
+    NPI_IN_LEAVE = 3, /* its slot says it sleeps or is free, its permit may be held still */
 };
 #define NPI_WHEREABOUTS UINT32_C(3)
 #define NPI_SIGN (NPI_WHEREABOUTS + 1)

@@ -112,23 +112,21 @@ struct alone {
     atomic_bool enough;
 };
 
-/* Where the machine gives no worker time for a while a task may be refused, and is not taken then. */
-static void hand_in(struct alone *alone)
-{
-    atomic_fetch_add(&alone->handed, 1);
-    while (numapool_submit(load_pool, count_run, &alone->ran) != NUMAPOOL_OK) {
-        rest();
-    }
-}
-
-/* Little bursts from rest, until somebody stands at the place: perhaps this thread. */
+/* Little bursts from rest, until somebody stands at the place: perhaps this thread. Where the machine gives
+   no worker time for a while they fill the share of their class. */
 static void *submit_until_one_stands(void *arg)
 {
     struct alone *alone = arg;
     halt_enrol_producer();
     while (halt_standing(alone->place) == 0 && !atomic_load(&alone->enough)) {
         for (int i = 0; i < 3; i++) {
-            hand_in(alone);
+            atomic_fetch_add(&alone->handed, 1);
+            int result;
+            while ((result = numapool_submit(load_pool, count_run, &alone->ran)) ==
+                   NUMAPOOL_E_SHED) {
+                rest();
+            }
+            MUST(result == NUMAPOOL_OK);
         }
         pause_us(200);
     }
@@ -170,7 +168,8 @@ static void a_frozen_thread_holds_up_no_task(void **state)
                 int least = atomic_load(&alone.handed) - stops[i].in_hand;
                 EVENTUALLY(atomic_load(&alone.ran) >= least);
                 MUST(halt_standing(stops[i].place) == 1);
-                hand_in(&alone);
+                atomic_fetch_add(&alone.handed, 1);
+                MUST(numapool_submit(load_pool, count_run, &alone.ran) == NUMAPOOL_OK);
             }
             atomic_store(&alone.enough, true);
             halt_release();

@@ -515,7 +515,9 @@ static void all_workers_may_wait_at_once(void **state)
                 assert_true(result == NUMAPOOL_OK || result == NUMAPOOL_E_DEADLOCK);
                 assert_int_equal(atomic_load(&parents[i].child_ran), 1);
             }
-            assert_int_equal(stats_of(pool).workers_blocked, 0);
+            struct numapool_stats stats = stats_of(pool);
+            assert_int_equal(stats.workers_blocked, 0);
+            assert_int_equal(stats.refused_full + stats.refused_shed, 0);
             finish(pool);
         }
     }
